@@ -1,0 +1,169 @@
+//! What crosses a channel: batches whose type only the two ends know, and control.
+
+use std::any::Any;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::element::{Control, Record, Timestamp};
+
+/// What can be sent to another worker.
+pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
+
+/// Records that travel together. Times are kept as runs of equal ones, so that a stream without event time carries
+/// a few bytes of it per batch.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Batch<T> {
+    values: Vec<T>,
+    times: Vec<(Timestamp, u32)>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), times: Vec::new() }
+    }
+}
+
+impl<T> Batch<T> {
+    /// Adds a record at the end.
+    #[inline]
+    pub fn push(&mut self, record: Record<T>) {
+        self.values.push(record.value);
+        match self.times.last_mut() {
+            Some((time, run)) if *time == record.time => *run += 1,
+            _ => self.times.push((record.time, 1)),
+        }
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The values in order.
+    #[must_use]
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// Takes all values and hands each run of equal times to `each` with an iterator over its values; the batch is
+    /// empty afterwards and keeps its memory.
+    #[inline]
+    pub fn drain_runs(&mut self, mut each: impl FnMut(Timestamp, &mut dyn Iterator<Item = T>)) {
+        let mut values = self.values.drain(..);
+        for (time, run) in self.times.drain(..) {
+            each(time, &mut values.by_ref().take(run as usize));
+        }
+    }
+
+    /// Takes all records in order; the batch is empty afterwards and keeps its memory.
+    #[inline]
+    pub fn drain(&mut self) -> impl Iterator<Item = Record<T>> + '_ {
+        let mut runs = self.times.drain(..);
+        let (mut time, mut left) = (Timestamp::MIN, 0_u32);
+        self.values.drain(..).map(move |value| {
+            if left == 0 {
+                (time, left) = runs.next().unwrap_or((Timestamp::MIN, u32::MAX));
+            }
+            left -= 1;
+            Record { time, value }
+        })
+    }
+
+    fn is_consistent(&self) -> bool {
+        self.times.iter().map(|(_, run)| *run as usize).sum::<usize>() == self.values.len()
+            && self.times.iter().all(|(_, run)| *run > 0)
+    }
+}
+
+/// A batch of whatever type, as a transport sees it.
+pub trait AnyBatch: Send {
+    /// The batch as a value that its receiver can cast back.
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+    /// Appends the batch's bytes; what a [`Decoder`] for the same type reads.
+    ///
+    /// # Errors
+    /// If a value refuses to be serialized.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// How many records it holds.
+    fn n_records(&self) -> usize;
+}
+
+impl<T: Data> AnyBatch for Batch<T> {
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        crate::codec::encode_into(self, out)
+    }
+
+    fn n_records(&self) -> usize {
+        self.len()
+    }
+}
+
+pub use crate::codec::CodecError;
+
+/// Makes a batch from the bytes that [`AnyBatch::encode`] wrote.
+pub type Decoder = fn(&[u8]) -> Result<Box<dyn AnyBatch>, CodecError>;
+
+/// The [`Decoder`] for batches of `T`.
+///
+/// # Errors
+/// If the bytes are not such a batch.
+pub fn decode_batch<T: Data>(bytes: &[u8]) -> Result<Box<dyn AnyBatch>, CodecError> {
+    let batch: Batch<T> = crate::codec::decode(bytes)?;
+    if !batch.is_consistent() {
+        return Err(CodecError::Malformed {
+            what: "batch",
+            reason: "its times do not match its values".into(),
+        });
+    }
+    Ok(Box::new(batch))
+}
+
+/// What crosses a channel.
+pub enum Parcel {
+    /// Records.
+    Batch(Box<dyn AnyBatch>),
+    /// Anything else.
+    Control(Control),
+}
+
+impl std::fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Batch(batch) => write!(f, "Batch({} records)", batch.n_records()),
+            Self::Control(control) => control.fmt(f),
+        }
+    }
+}
+
+/// The sending end of a bounded channel between two workers.
+pub trait ParcelSender {
+    /// Sends, or gives the parcel back when the channel is full. A channel whose receiver is gone takes all and keeps
+    /// nothing: the loss of a worker is the coordinator's business.
+    ///
+    /// # Errors
+    /// The parcel itself, when there is no room.
+    fn try_send(&mut self, parcel: Parcel) -> Result<(), Parcel>;
+    /// A batch whose memory can be used again, if the receiver has returned one.
+    fn recycled(&mut self) -> Option<Box<dyn AnyBatch>>;
+}
+
+/// The receiving end of a bounded channel between two workers.
+pub trait ParcelReceiver {
+    /// The next parcel, if one is there.
+    fn try_recv(&mut self) -> Option<Parcel>;
+    /// Returns an empty batch to the sender, so that its memory is used again.
+    fn recycle(&mut self, batch: Box<dyn AnyBatch>);
+}

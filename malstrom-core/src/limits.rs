@@ -1,0 +1,43 @@
+//! Every bound of the engine, by name and with its unit last.
+
+/// Records in a batch that crosses an exchange.
+pub const BATCH_RECORDS: usize = 1024;
+/// Messages that wait in one channel between two stages before its sender keeps what it has.
+pub const CHANNEL_MESSAGES_MAX: usize = 16;
+/// Records a source stage emits between two looks at its outlet.
+pub const SOURCE_READ_RECORDS: usize = 512;
+/// Source reads after which a busy stage flushes batches that are not full.
+pub const FLUSH_AFTER_READS: u32 = 32;
+/// Records that wait, per stage, for bins that are on their way; past it the stage reads no further.
+pub const ASIDE_RECORDS_MAX: usize = 1 << 20;
+/// Records ahead of the current one whose state is prefetched.
+pub const LOOKAHEAD_RECORDS: usize = 16;
+
+/// The least number of bins a job can have.
+pub const BINS_MIN: u32 = 1;
+/// The number of bins a job gets when its user names none.
+pub const BINS_DEFAULT: u32 = 4096;
+/// The largest number of bins a job can have.
+pub const BINS_MAX: u32 = 1 << 15;
+
+/// Bytes of encoded state after which a worker starts a new object.
+pub const OBJECT_BYTES: usize = 8 << 20;
+/// Bytes a block of one bin may have once it is unpacked.
+pub const BLOCK_BYTES_MAX: usize = 1 << 30;
+/// Bytes a manifest may have once it is unpacked.
+pub const MANIFEST_BYTES_MAX: usize = 1 << 30;
+/// State encoded between two batches, in bytes; at least one bin.
+pub const ENCODE_SLICE_BYTES: usize = 64 << 10;
+/// Store reads one worker has under way at once while it restores.
+pub const RESTORE_READS_MAX: usize = 8;
+
+/// Requests that wait while another operation is under way; the next one is refused.
+pub const REQUESTS_QUEUED_MAX: usize = 16;
+/// Attempts to append to the job log before a coordinator gives up.
+pub const LOG_APPEND_ATTEMPTS_MAX: u32 = 8;
+/// Entries of the job log that are read at most when a coordinator starts.
+pub const LOG_ENTRIES_MAX: usize = 1 << 20;
+/// Bins moved in the first step of a rescale; later steps follow the time that one took.
+pub const MOVE_BINS_FIRST: usize = 32;
+/// Bins moved in one step of a rescale at most.
+pub const MOVE_BINS_MAX: usize = 512;

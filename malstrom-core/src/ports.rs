@@ -1,0 +1,139 @@
+//! What core asks of the outside: the ports through which time, messages and stored bytes come in.
+//!
+//! The runtime implements them over threads, clocks and object stores; the simulator implements them over one
+//! seeded scheduler. Core knows no other way out.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
+use crate::ids::{EdgeId, Generation, WorkerId};
+use crate::worker::messages::{Command, Mail, Report, ToWorker};
+
+/// Nanoseconds on a clock that never goes back; only differences mean anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// The time between an earlier moment and this one; zero if it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment and some time.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// How one worker reaches the rest of the job. No call blocks.
+pub trait WorkerPort {
+    /// What has arrived for this worker, oldest first.
+    fn receive(&mut self) -> Option<ToWorker>;
+    /// Tells the coordinator a fact.
+    fn report(&mut self, report: Report);
+    /// Sends state to another worker. Mail between two workers keeps its order.
+    fn mail(&mut self, to: WorkerId, mail: Mail);
+    /// Begins to store an object; [`ToWorker::Stored`] tells how it went.
+    fn put(&mut self, path: String, bytes: Vec<u8>);
+    /// Begins to read a range of an object; [`ToWorker::Read`] brings it.
+    fn get(&mut self, path: String, offset: u64, bytes: u64);
+    /// Opens the sending end of the channel to a worker on an edge. Called once per edge and worker.
+    fn channel_to(&mut self, edge: EdgeId, to: WorkerId) -> Box<dyn ParcelSender>;
+    /// Opens the receiving end of the channel from a worker on an edge. Called once per edge and worker. A transport
+    /// that carries bytes decodes batches with `decoder`.
+    fn channel_from(&mut self, edge: EdgeId, from: WorkerId, decoder: Decoder) -> Box<dyn ParcelReceiver>;
+    /// The time now.
+    fn now(&self) -> Nanos;
+}
+
+/// A future that need not leave its thread.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+/// A future that may move between threads.
+pub type SendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How the coordinator reaches workers, the clock and chance.
+pub trait Host {
+    /// Starts a worker of a generation; it reports for itself when it is built, or is reported lost.
+    fn start_worker(&self, generation: Generation, worker: WorkerId);
+    /// Stops a worker and resolves when it is gone, or has been given up and can reach nobody any more.
+    fn stop_worker(&self, worker: WorkerId) -> LocalFuture<'_, ()>;
+    /// Sends a command to a worker. Commands to one worker keep their order. One to a lost worker goes nowhere: its
+    /// loss is an event of its own.
+    fn send(&self, worker: WorkerId, command: Command);
+    /// Resolves after a time.
+    fn sleep(&self, time: Duration) -> LocalFuture<'static, ()>;
+    /// The time now.
+    fn now(&self) -> Nanos;
+    /// A number nobody else will draw.
+    fn token(&self) -> u128;
+    /// The longest time without output since this was last asked, the time since the last output included.
+    fn take_output_gap(&self) -> Duration;
+}
+
+/// Why a store could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no such object.
+    #[error("there is no object `{path}`")]
+    NotFound {
+        /// The object's path.
+        path: String,
+    },
+    /// An object that was to be created exists.
+    #[error("the object `{path}` exists already")]
+    Exists {
+        /// The object's path.
+        path: String,
+    },
+    /// The store failed; whether a write took effect is not known.
+    #[error("the store failed to {action} `{path}`: {reason}")]
+    Failed {
+        /// What was tried: "put", "get", "list" or "delete".
+        action: &'static str,
+        /// The object's path.
+        path: String,
+        /// What the store said.
+        reason: String,
+    },
+}
+
+/// An object and its size.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectInfo {
+    /// The object's path.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// Where snapshots live: named objects that are written once, read by range, listed and deleted. Paths are relative
+/// to the job's root and use `/`.
+///
+/// **Guarantees asked of an implementation.** A put that returned `Ok` is durable and will be read by every later
+/// get. An object is seen whole or not at all. Of two `put_new` of one path at most one returns `Ok`. A call that
+/// failed may or may not have taken effect.
+pub trait SnapshotStore: Send + Sync + fmt::Debug {
+    /// Creates an object; [`StoreError::Exists`] if there is one.
+    fn put_new<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
+    /// Writes an object, over an older one if there is one.
+    fn put<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
+    /// Reads an object.
+    fn get<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<Vec<u8>, StoreError>>;
+    /// Reads `bytes` bytes from `offset`; fewer if the object ends before.
+    fn get_range<'a>(
+        &'a self,
+        path: &'a str,
+        offset: u64,
+        bytes: u64,
+    ) -> SendFuture<'a, Result<Vec<u8>, StoreError>>;
+    /// All objects whose path begins with the folder `prefix` (such as `log/`), ascending by path.
+    fn list<'a>(&'a self, prefix: &'a str) -> SendFuture<'a, Result<Vec<ObjectInfo>, StoreError>>;
+    /// Deletes an object; `Ok` if there is none.
+    fn delete<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<(), StoreError>>;
+}

@@ -1,0 +1,3 @@
+//! One worker's step.
+
+pub mod messages;

@@ -1,0 +1,1 @@
+//! Where Malstrom runs: worker threads, stores, sources and sinks.
