@@ -53,3 +53,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         .map_err(|error| malformed(error.to_string()))?;
     if rest.is_empty() { Ok(value) } else { Err(malformed(format!("{} bytes follow it", rest.len()))) }
 }
+
+/// The next value of several that follow one another; `bytes` is left behind it.
+///
+/// # Errors
+/// If they do not begin with one.
+pub fn decode_next<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
+    T::deserialize(&mut rmp_serde::Deserializer::new(bytes))
+        .map_err(|error| CodecError::Malformed { what: "value", reason: error.to_string() })
+}

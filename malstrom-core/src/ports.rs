@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::coordinator::JobEvent;
 use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
@@ -58,8 +59,9 @@ pub type SendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// How the coordinator reaches workers, the clock and chance.
 pub trait Host {
-    /// Starts a worker of a generation; it reports for itself when it is built, or is reported lost.
-    fn start_worker(&self, generation: Generation, worker: WorkerId);
+    /// Starts a worker of a generation, in a job of `n_bins` bins; it reports for itself when it is built, or is
+    /// reported lost.
+    fn start_worker(&self, generation: Generation, worker: WorkerId, n_bins: u32);
     /// Stops a worker and resolves when it is gone, or has been given up and can reach nobody any more.
     fn stop_worker(&self, worker: WorkerId) -> LocalFuture<'_, ()>;
     /// Sends a command to a worker. Commands to one worker keep their order. One to a lost worker goes nowhere: its
@@ -73,6 +75,8 @@ pub trait Host {
     fn token(&self) -> u128;
     /// The longest time without output since this was last asked, the time since the last output included.
     fn take_output_gap(&self) -> Duration;
+    /// Tells whoever watches what has happened.
+    fn event(&self, event: JobEvent);
 }
 
 /// Why a store could not do what was asked.

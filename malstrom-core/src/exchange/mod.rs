@@ -1,7 +1,17 @@
-//! How records change workers.
+//! How records change workers: the stable hash of a key, its bin, the worker that owns the bin, and the channels
+//! between stages with their alignment.
 
+mod channels;
+mod hash;
+mod lane;
+mod outbox;
 mod parcel;
 
+pub use hash::{StableHasher, bin_of, stable_hash};
+pub use outbox::Outbox;
 pub use parcel::{
     AnyBatch, Batch, CodecError, Data, Decoder, Parcel, ParcelReceiver, ParcelSender, decode_batch,
 };
+
+pub(crate) use channels::{Arrival, Channels};
+pub(crate) use lane::{Lane, Receive, Remote, local_channel};

@@ -54,13 +54,17 @@ impl<T> Batch<T> {
         &self.values
     }
 
-    /// Takes all values and hands each run of equal times to `each` with an iterator over its values; the batch is
-    /// empty afterwards and keeps its memory.
+    /// Takes all records in order and gives each to `each`, with the value `ahead` places behind it if there is one;
+    /// the batch is empty afterwards and keeps its memory.
     #[inline]
-    pub fn drain_runs(&mut self, mut each: impl FnMut(Timestamp, &mut dyn Iterator<Item = T>)) {
+    pub fn drain_ahead(&mut self, ahead: usize, mut each: impl FnMut(Option<&T>, Record<T>)) {
         let mut values = self.values.drain(..);
         for (time, run) in self.times.drain(..) {
-            each(time, &mut values.by_ref().take(run as usize));
+            for _ in 0..run {
+                let Some(value) = values.next() else { return };
+                let upcoming = ahead.checked_sub(1).and_then(|at| values.as_slice().get(at));
+                each(upcoming, Record { time, value });
+            }
         }
     }
 

@@ -1,7 +1,27 @@
 //! Operators, one a file, and the traits for a user's own.
 
+mod filter;
+mod filter_map;
+mod flat_map;
+mod fold;
+mod inspect;
+mod key_by;
+mod map;
+mod map_with_state;
+mod process;
+mod reduce;
 mod traits;
 
+pub use filter::Filter;
+pub use filter_map::FilterMap;
+pub use flat_map::{FlatMap, FlatMapWith};
+pub use fold::{Fold, FoldFinal};
+pub use inspect::Inspect;
+pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
+pub use map::Map;
+pub use map_with_state::MapWithState;
+pub use process::{KeyedOperator, Process, ProcessFn};
+pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,
 };

@@ -90,7 +90,7 @@ pub struct BlockRef {
     pub offset: u64,
     /// How long it is, in bytes.
     pub bytes: u32,
-    /// CRC-32C of those bytes.
+    /// CRC-32C of those bytes without the last four, which hold the same.
     pub checksum: u32,
     /// How many keys the bin holds.
     pub keys: u32,

@@ -1,4 +1,67 @@
-//! Keyed state, bin by bin.
+//! Keyed state, bin by bin: what an operator with state reads and writes, and what the engine freezes, encodes, moves
+//! and restores behind its back.
+//!
+//! The state of one operator on one worker is one small table for each bin. A bin remembers the last snapshot cut
+//! before its last change; that number alone tells whether an incremental snapshot must write it, and whether the
+//! next touch must encode it first because it is frozen for a snapshot under way. A record pays one comparison for
+//! both.
 
-/// Walks over the keyed state of a stage's operators.
-pub trait StateVisitor {}
+mod bins;
+mod table;
+
+pub use bins::{KeyedState, StateKey};
+pub use table::BinTable;
+
+use crate::codec::CodecError;
+use crate::ids::{Bin, SnapshotId};
+
+/// One bin in its encoded form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedBin {
+    /// Which bin.
+    pub bin: Bin,
+    /// How many keys it holds; an empty bin has no bytes.
+    pub keys: u32,
+    /// The encoded keys and states.
+    pub bytes: Vec<u8>,
+}
+
+/// The keyed state of one operator on one worker, whatever its types.
+pub trait AnyState {
+    /// The name that identifies the state for ever.
+    fn name(&self) -> &str;
+    /// How many keys it holds on this worker.
+    fn n_keys(&self) -> u64;
+    /// The worker is at the cut of a snapshot: every bin that has changed since the cut of `base` is to be encoded as it
+    /// is now. Whatever an earlier, abandoned snapshot left frozen is released.
+    fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>);
+    /// The next bin of the snapshot under way, `None` when there is none left.
+    ///
+    /// # Errors
+    /// If a key or a state refuses to be serialized.
+    fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError>;
+    /// Takes a bin out: the last cut before its last change, and its keys and states.
+    ///
+    /// # Errors
+    /// If a key or a state refuses to be serialized.
+    fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError>;
+    /// Puts a bin in that was taken out or stored elsewhere.
+    ///
+    /// # Errors
+    /// If the bytes are not keys and states of this operator, or keys that do not belong to the bin.
+    fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError>;
+    /// The state was restored from this snapshot, or starts afresh at 0.
+    fn restored(&mut self, snapshot: SnapshotId);
+}
+
+/// Walks over the keyed state of a stage's operators, in the order of the dataflow.
+pub trait StateVisitor {
+    /// Called once for each.
+    fn visit(&mut self, state: &mut dyn AnyState);
+}
+
+impl<F: FnMut(&mut dyn AnyState)> StateVisitor for F {
+    fn visit(&mut self, state: &mut dyn AnyState) {
+        self(state);
+    }
+}

@@ -1,0 +1,94 @@
+//! From the parts that workers stored to a manifest.
+
+use std::collections::BTreeMap;
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::Coordinator;
+use crate::ids::{Bin, SnapshotId};
+use crate::snapshot::{After, BlockRef, Manifest, ObjectRef, OperatorKind};
+use crate::worker::messages::SnapshotPart;
+
+impl Coordinator {
+    /// The manifest of a snapshot: what the parts hold, and from the base what has not changed since.
+    pub(super) fn manifest(
+        &self,
+        id: SnapshotId,
+        savepoint: Option<String>,
+        after: After,
+        parts: Vec<SnapshotPart>,
+    ) -> Manifest {
+        let mut objects = IndexSet::new();
+        let mut state = IndexMap::new();
+        let is_keyed = |(name, kind): (&String, &OperatorKind)| {
+            (*kind == OperatorKind::KeyedState).then(|| name.clone())
+        };
+        for operator in self.graph.operators.iter().filter_map(is_keyed) {
+            let mut bins: BTreeMap<Bin, BlockRef> = BTreeMap::new();
+            if let Some(base) = &self.committed {
+                for (bin, block) in base.state.get(&operator).into_iter().flatten() {
+                    bins.insert(*bin, carried(&mut objects, &base.objects, *block));
+                }
+            }
+            for part in &parts {
+                for (bin, block) in part.state.get(&operator).into_iter().flatten() {
+                    match block {
+                        Some(block) => bins.insert(*bin, carried(&mut objects, &part.objects, *block)),
+                        None => bins.remove(bin),
+                    };
+                }
+            }
+            state.insert(operator, bins);
+        }
+        // Only objects that something still refers to stay; a base's block that was replaced drops its object.
+        let (objects, state) = compact(&objects, state);
+        let mut sources: IndexMap<String, IndexMap<String, Vec<u8>>> = IndexMap::new();
+        let mut sinks: IndexMap<String, Vec<Vec<u8>>> = IndexMap::new();
+        for part in parts {
+            for (source, positions) in part.sources {
+                sources.entry(source).or_default().extend(positions);
+            }
+            for (sink, handles) in part.sinks {
+                sinks.entry(sink).or_default().extend(handles);
+            }
+        }
+        Manifest {
+            job: self.config.job.clone(),
+            generation: self.generation,
+            snapshot: id,
+            savepoint,
+            after,
+            n_bins: self.config.n_bins,
+            routes: self.routes.clone(),
+            operators: self.graph.operators.clone(),
+            state,
+            objects,
+            sources,
+            sinks,
+        }
+    }
+}
+
+/// A block as it stands beside the list of all objects.
+fn carried(objects: &mut IndexSet<ObjectRef>, from: &[ObjectRef], block: BlockRef) -> BlockRef {
+    let (object, _) = objects.insert_full(from[block.object as usize].clone());
+    BlockRef { object: u32::try_from(object).expect("a manifest has fewer than 2^32 objects"), ..block }
+}
+
+type State = IndexMap<String, Vec<(Bin, BlockRef)>>;
+
+fn compact(
+    objects: &IndexSet<ObjectRef>,
+    state: IndexMap<String, BTreeMap<Bin, BlockRef>>,
+) -> (Vec<ObjectRef>, State) {
+    let mut used: IndexSet<ObjectRef> = IndexSet::new();
+    let mut compacted = State::new();
+    for (operator, bins) in state {
+        let renumber = |(bin, block): (Bin, BlockRef)| {
+            let (object, _) = used.insert_full(objects[block.object as usize].clone());
+            (bin, BlockRef { object: u32::try_from(object).expect("fewer than before"), ..block })
+        };
+        compacted.insert(operator, bins.into_iter().map(renumber).collect());
+    }
+    (used.into_iter().collect(), compacted)
+}

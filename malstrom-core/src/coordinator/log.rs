@@ -1,0 +1,133 @@
+//! Reading and appending to the job log: commit and fencing in one mechanism.
+//!
+//! # Steps
+//! 1. Entries are created, never written over, each at the next free number.
+//! 2. A put whose reply was lost is settled by reading the entry back and comparing its token.
+//! 3. A number that somebody else has taken means a newer coordinator: this one stops.
+//!
+//! # Guarantees
+//! I12: once a newer claim is in the log, nothing of an older coordinator is appended behind it.
+
+use super::recover::Failure;
+use super::{Coordinator, JobError};
+use crate::ids::Generation;
+use crate::limits::{LOG_APPEND_ATTEMPTS_MAX, LOG_ENTRIES_MAX};
+use crate::ports::StoreError;
+use crate::snapshot::{LogEntry, Manifest, ReadEntry, log};
+
+/// Where the coordinator stands in the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogPosition {
+    /// The number of the next entry.
+    pub(super) next: u64,
+    /// The number and the token of our own claim.
+    claim: (u64, u128),
+}
+
+/// How an append ended.
+enum Appended {
+    Mine,
+    /// Somebody else has the number.
+    Taken(Option<Generation>),
+}
+
+impl Coordinator {
+    /// Reads the whole log.
+    pub(super) async fn read_log(&self) -> Result<Vec<ReadEntry>, StoreError> {
+        let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|object| log::number_of(&object.path)).collect();
+        numbers.sort_unstable();
+        let mut entries = Vec::with_capacity(numbers.len());
+        for number in numbers.into_iter().take(LOG_ENTRIES_MAX) {
+            if let Some(entry) = self.read_entry(number).await? {
+                entries.push((number, entry));
+            }
+        }
+        // A listing may lag behind: what it does not show yet is read by its number.
+        let mut next = entries.last().map_or(0, |(last, _): &ReadEntry| last + 1);
+        while let Some(entry) = self.read_entry(next).await? {
+            entries.push((next, entry));
+            next += 1;
+        }
+        Ok(entries)
+    }
+
+    async fn read_entry(&self, number: u64) -> Result<Option<Result<LogEntry, String>>, StoreError> {
+        let path = log::path(number);
+        match self.retry("get", || self.store.get(&path)).await {
+            Ok(bytes) => Ok(Some(log::decode(&bytes).map_err(|error| error.to_string()))),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Appends a claim of the next generation; whether it is ours. If not, the log has changed: read it again.
+    pub(super) async fn append_claim(&mut self, generation: Generation) -> Result<bool, Failure> {
+        let token = self.host.token();
+        let entry = LogEntry::Claimed { job: self.config.job.clone(), generation, token };
+        let number = self.log.next;
+        let is_mine = matches!(self.append(&entry).await?, Appended::Mine);
+        if is_mine {
+            self.log.claim = (number, token);
+        }
+        Ok(is_mine)
+    }
+
+    /// Appends a commit. When this returns, the snapshot is committed.
+    pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
+        let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
+        let number = self.log.next;
+        if let Appended::Taken(by) = self.append(&entry).await? {
+            return Err(self.fenced(by));
+        }
+        // The number may have been free because a successor has trimmed the log past it. Trimming goes upwards and never
+        // takes the newest claim, so then our own claim is gone, or the number holds somebody else's entry.
+        let (claimed_at, token) = self.log.claim;
+        match self.read_entry(claimed_at).await {
+            Ok(Some(Ok(claim))) if claim.token() == token => Ok(()),
+            Ok(_) => {
+                let path = log::path(number);
+                // Best effort: whoever reads the log knows such an entry for void.
+                let _ = self.retry("delete", || self.store.delete(&path)).await;
+                Err(self.fenced(None))
+            }
+            Err(error) => Err(Failure::again(error.to_string())),
+        }
+    }
+
+    fn fenced(&self, by: Option<Generation>) -> Failure {
+        let by = by.unwrap_or(self.generation.next());
+        Failure::Fatal(JobError::Fenced { job: self.config.job.clone(), by })
+    }
+
+    /// Creates an entry at the next number. An unknown end is an error: the log must be read again before anything
+    /// else is done.
+    async fn append(&mut self, entry: &LogEntry) -> Result<Appended, Failure> {
+        let bytes = log::encode(entry)
+            .map_err(|error| Failure::Fatal(JobError::Config { reason: error.to_string() }))?;
+        let path = log::path(self.log.next);
+        let mut reason = String::new();
+        for attempt in 0..LOG_APPEND_ATTEMPTS_MAX {
+            match self.bounded("put", self.store.put_new(&path, bytes.clone())).await {
+                Ok(()) => {
+                    self.log.next += 1;
+                    return Ok(Appended::Mine);
+                }
+                Err(StoreError::Exists { .. }) => match self.read_entry(self.log.next).await {
+                    Ok(Some(Ok(found))) if found.token() == entry.token() => {
+                        self.log.next += 1;
+                        return Ok(Appended::Mine);
+                    }
+                    Ok(Some(found)) => {
+                        return Ok(Appended::Taken(found.ok().map(|found| found.generation())));
+                    }
+                    Ok(None) => reason = "an entry exists and cannot be found".to_owned(),
+                    Err(error) => reason = error.to_string(),
+                },
+                Err(error) => reason = error.to_string(),
+            }
+            self.host.sleep(self.backoff(attempt)).await;
+        }
+        Err(Failure::again(format!("whether the job log has a new entry is not known: {reason}")))
+    }
+}

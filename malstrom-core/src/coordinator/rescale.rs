@@ -1,0 +1,226 @@
+//! `rescale`: bins and partitions change hands in small steps while records flow.
+//!
+//! # Steps
+//! 1. Workers that are to come are started, connected and run; they own nothing yet.
+//! 2. The planner says which bins and partitions move. For each step of a few of them:
+//!    a. the step is published, and acknowledged by all before anybody acts on it;
+//!    b. the barrier of the new route version passes through the dataflow, and what moves is sent behind it;
+//!    c. all workers report the step done.
+//! 3. Between two steps a periodic snapshot is taken if one is due.
+//! 4. A snapshot makes the new scale durable.
+//! 5. Workers that are to go own nothing any more and are let go.
+//!
+//! # Guarantees
+//! I3 and I5 (by the worker's part), P2 (steps follow the time the last one took), I16 (by step 4).
+//!
+//! # Caveats
+//! A worker that is lost meanwhile ends the generation. Recovery then rebuilds at the scale that was asked for, and
+//! the request is answered when that is durable.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::mailbox::Reply;
+use super::recover::Failure;
+use super::report::{JobEvent, JobPhase, RequestError, RescaleReport};
+use super::{Coordinator, plan};
+use crate::ids::WorkerId;
+use crate::limits::{MOVE_BINS_FIRST, MOVE_BINS_MAX};
+use crate::ports::Nanos;
+use crate::snapshot::After;
+use crate::worker::messages::{BinMove, MoveStep, Order, PartitionMove, RestoreOrder};
+
+/// A step that took less is followed by one twice as large.
+const STEP_SHORT: Duration = Duration::from_millis(4);
+/// A step that took longer is followed by one half as large.
+const STEP_LONG: Duration = Duration::from_millis(12);
+/// Attempts to make a new scale durable before the generation ends.
+const DURABLE_ATTEMPTS: u32 = 3;
+
+/// A rescale whose generation ended under it.
+pub(super) struct Interrupted {
+    from: u32,
+    to: u32,
+    begun: Nanos,
+    bins_moved: u64,
+    bytes_moved: u64,
+    n_steps: u32,
+    gap_max: Duration,
+    reply: Reply<RescaleReport>,
+}
+
+impl Interrupted {
+    pub(super) fn refuse(self) {
+        (self.reply)(Err(RequestError::NotRunning));
+    }
+}
+
+impl Coordinator {
+    /// Rescales and answers.
+    pub(super) async fn rescale(&mut self, to: u32, reply: Reply<RescaleReport>) -> Result<(), Failure> {
+        if let Err(reason) = super::config::check_scale(to, self.config.n_bins) {
+            reply(Err(RequestError::Scale { reason }));
+            return Ok(());
+        }
+        self.steady_gap();
+        let (from, begun) = (self.n_live, self.host.now());
+        self.n_wanted = to;
+        self.interrupted = Some(Interrupted {
+            from,
+            to,
+            begun,
+            bins_moved: 0,
+            bytes_moved: 0,
+            n_steps: 0,
+            gap_max: Duration::ZERO,
+            reply,
+        });
+        if to != from {
+            self.host.event(JobEvent::Rescaling { from, to });
+            self.publish_status(JobPhase::Running, Some("rescale"));
+            if to > from {
+                self.welcome(to).await?;
+            }
+            self.move_all(to).await?;
+        }
+        self.complete_rescale().await
+    }
+
+    /// Makes the scale that was asked for durable, lets go who has nothing left, and answers. Also called when a
+    /// recovery has rebuilt at that scale.
+    pub(super) async fn complete_rescale(&mut self) -> Result<(), Failure> {
+        if self.interrupted.as_ref().is_some_and(|rescale| rescale.from != rescale.to) {
+            self.make_durable().await?;
+        }
+        if self.n_live > self.n_wanted {
+            self.connect(self.n_wanted).await?;
+            self.stop_workers(self.n_wanted).await;
+        }
+        if let Some(done) = self.interrupted.take() {
+            let report = RescaleReport {
+                from: done.from,
+                to: done.to,
+                duration: self.host.now().since(done.begun),
+                gap_max: done.gap_max.max(self.host.take_output_gap()),
+                bins_moved: done.bins_moved,
+                bytes_moved: done.bytes_moved,
+                n_steps: done.n_steps,
+            };
+            if done.from != done.to {
+                self.host.event(JobEvent::Rescaled(report.clone()));
+            }
+            (done.reply)(Ok(report));
+        }
+        self.publish_status(JobPhase::Running, None);
+        Ok(())
+    }
+
+    /// Starts the workers up to `to` and connects them; they own nothing yet.
+    async fn welcome(&mut self, to: u32) -> Result<(), Failure> {
+        let first = self.n_live;
+        self.start_workers(first, to).await?;
+        self.connect(to).await?;
+        for worker in (first..to).map(WorkerId) {
+            let order = RestoreOrder {
+                // Bins that come are judged by the cuts they have seen; a newcomer has seen the last commit.
+                snapshot: self.committed.as_ref().map(|manifest| manifest.snapshot),
+                routes: self.routes.clone(),
+                objects: Vec::new(),
+                state: IndexMap::new(),
+                partitions: self.partitions.keys().map(|source| (source.clone(), IndexMap::new())).collect(),
+                sinks: None,
+            };
+            self.send(worker, Order::Restore(Box::new(order)));
+        }
+        self.wait_restored(self.committed.as_ref().map(|manifest| manifest.snapshot).unwrap_or_default())
+            .await?;
+        self.run_workers(first).await
+    }
+
+    async fn move_all(&mut self, to: u32) -> Result<(), Failure> {
+        let mut bins = plan::rebalance(&self.routes, to);
+        let mut partitions = plan::rebalance_partitions(&self.partitions, to);
+        let mut n_bins = MOVE_BINS_FIRST;
+        bins.reverse();
+        partitions.reverse();
+        while !bins.is_empty() || !partitions.is_empty() {
+            let step_bins = take_last(&mut bins, n_bins);
+            let step_partitions = take_last(&mut partitions, n_bins);
+            let took = self.move_step(step_bins, step_partitions).await?;
+            if took < STEP_SHORT {
+                n_bins = (n_bins * 2).min(MOVE_BINS_MAX);
+            } else if took > STEP_LONG {
+                n_bins = (n_bins / 2).max(1);
+            }
+            if self.host.now() >= self.snapshot_due && !bins.is_empty() {
+                self.periodic_snapshot_within_rescale().await?;
+            }
+        }
+        self.routes.n_workers = to;
+        Ok(())
+    }
+
+    async fn move_step(
+        &mut self,
+        bins: Vec<BinMove>,
+        partitions: Vec<PartitionMove>,
+    ) -> Result<Duration, Failure> {
+        let begun = self.host.now();
+        let version = self.routes.version.next();
+        let step = MoveStep { version, bins, partitions };
+        self.send_all(&Order::Publish(Box::new(step.clone())));
+        let wait = self.wait("acknowledge a step of the rescale", self.config.deadlines.step);
+        wait.all(|facts| facts.published >= version).await?;
+        let bytes_before = self.bytes_moved();
+        self.send_all(&Order::Switch { version });
+        let wait = self.wait("carry out a step of the rescale", self.config.deadlines.step);
+        wait.all(|facts| facts.moved >= version).await?;
+        self.routes = plan::apply(&self.routes, &step.bins, version);
+        for moved in &step.partitions {
+            if let Some(reader) =
+                self.partitions.get_mut(&moved.source).and_then(|read| read.get_mut(&moved.partition))
+            {
+                *reader = moved.to;
+            }
+        }
+        let bytes = self.bytes_moved().saturating_sub(bytes_before);
+        if let Some(rescale) = &mut self.interrupted {
+            rescale.bins_moved += step.bins.len() as u64;
+            rescale.bytes_moved += bytes;
+            rescale.n_steps += 1;
+            rescale.gap_max = rescale.gap_max.max(self.host.take_output_gap());
+        }
+        self.publish_status(JobPhase::Running, Some("rescale"));
+        Ok(self.host.now().since(begun))
+    }
+
+    async fn periodic_snapshot_within_rescale(&mut self) -> Result<(), Failure> {
+        // One that is given up is told as an event and tried again when the next is due.
+        let _ = self.snapshot(None, After::Run).await?;
+        self.publish_status(JobPhase::Running, Some("rescale"));
+        Ok(())
+    }
+
+    async fn make_durable(&mut self) -> Result<(), Failure> {
+        let mut reason = String::new();
+        for _ in 0..DURABLE_ATTEMPTS {
+            match self.snapshot(None, After::Run).await? {
+                Ok(_) => return Ok(()),
+                Err(given_up) => reason = given_up.0,
+            }
+        }
+        Err(Failure::again(format!("the new scale could not be made durable: {reason}")))
+    }
+
+    fn bytes_moved(&self) -> u64 {
+        self.mailbox
+            .with_facts(|facts| self.live_workers().map(|worker| facts.worker(worker).bytes_moved).sum())
+    }
+}
+
+fn take_last<T>(items: &mut Vec<T>, n: usize) -> Vec<T> {
+    let mut taken = items.split_off(items.len().saturating_sub(n));
+    taken.reverse();
+    taken
+}

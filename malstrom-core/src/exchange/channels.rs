@@ -1,0 +1,160 @@
+//! The inputs of a stage: one channel for each (edge, sender), read in turn, aligned at barriers, their watermarks
+//! merged.
+//!
+//! # Rules
+//! 1. A channel that has delivered a barrier is not read until every channel has delivered the same one.
+//! 2. The merged watermark is the least of all channels that are neither idle nor ended, and never regresses.
+//! 3. An ended channel holds up neither barriers nor watermarks.
+//! 4. Suspension and the end are passed on when every channel has said so.
+
+use super::Batch;
+use super::lane::{Message, Receive};
+use crate::element::{Barrier, Control, Timestamp};
+
+/// What reading all channels once gave.
+pub(crate) enum Arrival<T> {
+    /// Records, and the channel to which the emptied batch returns.
+    Batch(Box<Batch<T>>, usize),
+    /// Control that now holds for the whole stage.
+    Control(Control),
+    /// Nothing is there that may be read.
+    Nothing,
+}
+
+pub(crate) struct Channels<T> {
+    channels: Vec<Channel<T>>,
+    next: usize,
+    watermark: Timestamp,
+    is_idle: bool,
+}
+
+struct Channel<T> {
+    input: Box<dyn Receive<T>>,
+    at: At,
+    watermark: Timestamp,
+    is_idle: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Open,
+    Barrier(Barrier),
+    Suspended,
+    Ended,
+}
+
+impl<T> Channels<T> {
+    pub(crate) fn new() -> Self {
+        Self { channels: Vec::new(), next: 0, watermark: Timestamp::MIN, is_idle: false }
+    }
+
+    /// How many channels there are.
+    pub(crate) fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Adds a channel at the end. It is idle until it says otherwise.
+    pub(crate) fn add(&mut self, input: Box<dyn Receive<T>>) {
+        self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle: true });
+    }
+
+    /// Drops the last channels; their senders have nothing more to say.
+    pub(crate) fn truncate(&mut self, n_channels: usize) {
+        self.channels.truncate(n_channels);
+        self.next = 0;
+    }
+
+    /// Returns an emptied batch to its sender.
+    pub(crate) fn recycle(&mut self, batch: Box<Batch<T>>, channel: usize) {
+        self.channels[channel].input.recycle(batch);
+    }
+
+    /// The next thing to do. Every channel is asked at most until it has nothing, or a batch, or a barrier.
+    pub(crate) fn poll(&mut self) -> Arrival<T> {
+        let n = self.channels.len();
+        for turn in 0..n {
+            let at = if self.next + turn < n { self.next + turn } else { self.next + turn - n };
+            while self.channels[at].at == At::Open {
+                match self.channels[at].input.try_recv() {
+                    None => break,
+                    Some(Message::Batch(batch)) => {
+                        self.channels[at].is_idle = false;
+                        self.is_idle = false;
+                        self.next = if at + 1 == n { 0 } else { at + 1 };
+                        return Arrival::Batch(batch, at);
+                    }
+                    Some(Message::Control(control)) => {
+                        if let Some(control) = self.control(at, control) {
+                            return Arrival::Control(control);
+                        }
+                    }
+                }
+            }
+        }
+        Arrival::Nothing
+    }
+
+    fn control(&mut self, at: usize, control: Control) -> Option<Control> {
+        let channel = &mut self.channels[at];
+        match control {
+            Control::Watermark(time) => {
+                debug_assert!(time >= channel.watermark, "watermarks do not regress on a channel");
+                channel.watermark = channel.watermark.max(time);
+                channel.is_idle = false;
+                self.merge()
+            }
+            Control::Idle => {
+                channel.is_idle = true;
+                self.merge()
+            }
+            Control::Barrier(barrier) => {
+                channel.at = At::Barrier(barrier);
+                self.aligned(barrier)
+            }
+            Control::Suspend => {
+                channel.at = At::Suspended;
+                self.channels.iter().all(|c| c.at == At::Suspended).then_some(Control::Suspend)
+            }
+            Control::End => {
+                channel.at = At::Ended;
+                if self.channels.iter().all(|c| c.at == At::Ended) {
+                    return Some(Control::End);
+                }
+                self.merge()
+            }
+        }
+    }
+
+    fn aligned(&mut self, barrier: Barrier) -> Option<Control> {
+        let passed =
+            |channel: &Channel<T>| matches!(channel.at, At::Ended) || channel.at == At::Barrier(barrier);
+        if !self.channels.iter().all(passed) {
+            return None;
+        }
+        for channel in &mut self.channels {
+            if channel.at == At::Barrier(barrier) {
+                channel.at = At::Open;
+            }
+        }
+        Some(Control::Barrier(barrier))
+    }
+
+    fn merge(&mut self) -> Option<Control> {
+        let active = self.channels.iter().filter(|channel| !channel.is_idle && channel.at != At::Ended);
+        match active.map(|channel| channel.watermark).min() {
+            Some(time) if time > self.watermark => {
+                self.watermark = time;
+                self.is_idle = false;
+                Some(Control::Watermark(time))
+            }
+            None if !self.is_idle => {
+                self.is_idle = true;
+                Some(Control::Idle)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! One way out of a stage: the batch being built for one receiver and what it has no room for yet.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::{Batch, Data, Parcel, ParcelReceiver, ParcelSender};
+use crate::element::{Control, Record};
+use crate::limits::{BATCH_RECORDS, CHANNEL_MESSAGES_MAX};
+
+/// What a channel carries, with its type known.
+#[derive(Debug)]
+pub(crate) enum Message<T> {
+    Batch(Box<Batch<T>>),
+    Control(Control),
+}
+
+/// The sending end of a channel, with its type known.
+pub(crate) trait Transmit<T> {
+    fn try_send(&mut self, message: Message<T>) -> Result<(), Message<T>>;
+    fn recycled(&mut self) -> Option<Box<Batch<T>>>;
+}
+
+/// The receiving end of a channel, with its type known.
+pub(crate) trait Receive<T> {
+    fn try_recv(&mut self) -> Option<Message<T>>;
+    fn recycle(&mut self, batch: Box<Batch<T>>);
+}
+
+/// A bounded channel between two stages of one worker.
+pub(crate) fn local_channel<T: 'static>() -> (Box<dyn Transmit<T>>, Box<dyn Receive<T>>) {
+    let queue = Rc::new(RefCell::new(LocalQueue { messages: VecDeque::new(), empty: Vec::new() }));
+    (Box::new(LocalEnd(queue.clone())), Box::new(LocalEnd(queue)))
+}
+
+struct LocalQueue<T> {
+    messages: VecDeque<Message<T>>,
+    empty: Vec<Box<Batch<T>>>,
+}
+
+struct LocalEnd<T>(Rc<RefCell<LocalQueue<T>>>);
+
+impl<T> Transmit<T> for LocalEnd<T> {
+    fn try_send(&mut self, message: Message<T>) -> Result<(), Message<T>> {
+        let mut queue = self.0.borrow_mut();
+        if queue.messages.len() >= CHANNEL_MESSAGES_MAX {
+            return Err(message);
+        }
+        queue.messages.push_back(message);
+        Ok(())
+    }
+
+    fn recycled(&mut self) -> Option<Box<Batch<T>>> {
+        self.0.borrow_mut().empty.pop()
+    }
+}
+
+impl<T> Receive<T> for LocalEnd<T> {
+    fn try_recv(&mut self) -> Option<Message<T>> {
+        self.0.borrow_mut().messages.pop_front()
+    }
+
+    fn recycle(&mut self, batch: Box<Batch<T>>) {
+        self.0.borrow_mut().empty.push(batch);
+    }
+}
+
+/// A channel between two workers, seen from a stage that knows what it carries.
+pub(crate) struct Remote<C>(pub(crate) C);
+
+impl<T: Data> Transmit<T> for Remote<Box<dyn ParcelSender>> {
+    fn try_send(&mut self, message: Message<T>) -> Result<(), Message<T>> {
+        let parcel = match message {
+            Message::Batch(batch) => Parcel::Batch(batch),
+            Message::Control(control) => Parcel::Control(control),
+        };
+        self.0.try_send(parcel).map_err(typed)
+    }
+
+    fn recycled(&mut self) -> Option<Box<Batch<T>>> {
+        self.0.recycled().and_then(|batch| batch.into_any().downcast().ok())
+    }
+}
+
+impl<T: Data> Receive<T> for Remote<Box<dyn ParcelReceiver>> {
+    fn try_recv(&mut self) -> Option<Message<T>> {
+        self.0.try_recv().map(typed)
+    }
+
+    fn recycle(&mut self, batch: Box<Batch<T>>) {
+        self.0.recycle(batch);
+    }
+}
+
+fn typed<T: Data>(parcel: Parcel) -> Message<T> {
+    match parcel {
+        Parcel::Control(control) => Message::Control(control),
+        Parcel::Batch(batch) => {
+            let batch = batch.into_any().downcast();
+            Message::Batch(batch.expect("both ends of an edge are built by the same job and carry one type"))
+        }
+    }
+}
+
+/// The batch under construction for one receiver, and what waits for room in the channel to it. What waits is bounded
+/// by what one input batch makes: a stage with anything waiting does not read.
+pub(crate) struct Lane<T> {
+    channel: Box<dyn Transmit<T>>,
+    building: Box<Batch<T>>,
+    waiting: VecDeque<Message<T>>,
+}
+
+impl<T> Lane<T> {
+    pub(crate) fn new(channel: Box<dyn Transmit<T>>) -> Self {
+        Self { channel, building: Box::default(), waiting: VecDeque::new() }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, record: Record<T>) {
+        self.building.push(record);
+        if self.building.len() >= BATCH_RECORDS {
+            self.flush();
+        }
+    }
+
+    /// Sends the batch under construction, however small.
+    #[inline(never)]
+    pub(crate) fn flush(&mut self) {
+        if !self.building.is_empty() {
+            let next = self.channel.recycled().unwrap_or_default();
+            debug_assert!(next.is_empty(), "a batch is returned empty");
+            let batch = std::mem::replace(&mut self.building, next);
+            self.send(Message::Batch(batch));
+        }
+    }
+
+    pub(crate) fn control(&mut self, control: Control) {
+        self.flush();
+        self.send(Message::Control(control));
+    }
+
+    /// Sends what waits; whether nothing waits any more.
+    #[inline]
+    pub(crate) fn drain(&mut self) -> bool {
+        while let Some(message) = self.waiting.pop_front() {
+            if let Err(message) = self.channel.try_send(message) {
+                self.waiting.push_front(message);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn send(&mut self, message: Message<T>) {
+        self.waiting.push_back(message);
+        self.drain();
+    }
+}

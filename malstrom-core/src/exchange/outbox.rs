@@ -1,0 +1,84 @@
+//! The way out of a stage into an exchange: a lane for each worker, chosen by the bin of the record's key.
+
+use std::hash::Hash;
+
+use super::lane::{Lane, Remote};
+use super::{Data, bin_of};
+use crate::element::{Control, Keyed, Record, Timestamp};
+use crate::ids::{EdgeId, WorkerId};
+use crate::operators::Emit;
+use crate::ports::WorkerPort;
+use crate::snapshot::RouteTable;
+use crate::stage::{Outlet, StageError};
+use crate::worker::messages::BinMove;
+
+/// Sends keyed records to the workers that own their bins.
+pub struct Outbox<K, V> {
+    edge: EdgeId,
+    owners: Vec<u32>,
+    mask: u64,
+    lanes: Vec<Lane<Keyed<K, V>>>,
+    watermark: Option<Timestamp>,
+}
+
+impl<K: Data + Hash, V: Data> Outbox<K, V> {
+    pub(crate) fn new(edge: EdgeId, n_bins: u32) -> Self {
+        Self {
+            edge,
+            owners: vec![0; n_bins as usize],
+            mask: u64::from(n_bins) - 1,
+            lanes: Vec::new(),
+            watermark: None,
+        }
+    }
+}
+
+impl<K: Data + Hash, V: Data> Emit<Keyed<K, V>> for Outbox<K, V> {
+    #[inline]
+    fn emit(&mut self, record: Record<Keyed<K, V>>) {
+        let owner = self.owners[bin_of(record.value.hash, self.mask)];
+        self.lanes[owner as usize].push(record);
+    }
+}
+
+impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
+    fn drain(&mut self) -> bool {
+        // Every lane is drained, also behind one that is full.
+        self.lanes.iter_mut().fold(true, |clear, lane| lane.drain() && clear)
+    }
+
+    fn flush(&mut self) -> Result<(), StageError> {
+        self.lanes.iter_mut().for_each(Lane::flush);
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), StageError> {
+        if let Control::Watermark(time) = control {
+            self.watermark = Some(time);
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.control(control));
+        Ok(())
+    }
+
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.lanes.truncate(n_workers as usize);
+        for worker in self.lanes.len()..n_workers as usize {
+            let to = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
+            let mut lane = Lane::new(Box::new(Remote(port.channel_to(self.edge, to))));
+            if let Some(time) = self.watermark {
+                lane.control(Control::Watermark(time));
+            }
+            self.lanes.push(lane);
+        }
+    }
+
+    fn set_routes(&mut self, routes: &RouteTable) {
+        self.owners = routes.owners.iter().map(|owner| owner.0).collect();
+    }
+
+    fn move_bins(&mut self, moves: &[BinMove]) {
+        for step in moves {
+            self.owners[step.bin.index()] = step.to.0;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The beginning of a stage that reads other stages of the same worker.
+
+use super::{Inlet, PullContext, Pulled, StageError};
+use crate::element::Timestamp;
+use crate::exchange::{Arrival, Channels, Receive};
+use crate::operators::Emit;
+use crate::stage::Pipe;
+use crate::state::StateVisitor;
+
+/// Reads what other stages of the same worker pass on: after `union`, `split`, `fan_out` and `boxed`.
+pub struct Inbox<T> {
+    channels: Channels<T>,
+}
+
+impl<T> Inbox<T> {
+    pub(crate) fn new(inputs: impl IntoIterator<Item = Box<dyn Receive<T>>>) -> Self {
+        let mut channels = Channels::new();
+        inputs.into_iter().for_each(|input| channels.add(input));
+        Self { channels }
+    }
+}
+
+impl<T: 'static> Pipe for Inbox<T> {
+    type Item = T;
+
+    #[inline]
+    fn pull(&mut self, _: &PullContext, out: &mut impl Emit<T>) -> Result<Pulled, StageError> {
+        match self.channels.poll() {
+            Arrival::Nothing => Ok(Pulled::Dry(None)),
+            Arrival::Control(control) => Ok(Pulled::Control(control)),
+            Arrival::Batch(mut batch, from) => {
+                batch.drain_ahead(0, |_, record| out.emit(record));
+                self.channels.recycle(batch, from);
+                Ok(Pulled::Worked)
+            }
+        }
+    }
+
+    fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<T>) {}
+
+    fn end(&mut self, _: &mut impl Emit<T>) {}
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self
+    }
+
+    fn visit(&mut self, _: &mut dyn StateVisitor) {}
+}
+
+impl<T> Inlet for Inbox<T> {}
+
+impl<T> std::fmt::Debug for Inbox<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("n_channels", &self.channels.len()).finish()
+    }
+}

@@ -1,0 +1,175 @@
+//! The beginning of a stage behind an exchange, and the receiving side of a rescale.
+//!
+//! # Rules
+//! 1. From the cut of a route version on, records for a bin whose state is still on its way are kept aside, in order.
+//! 2. When the state has come, what was kept aside is worked on before anything that arrived later.
+//! 3. While a bin is on its way, watermarks are held, so that no timer fires before the records it waits for.
+//! 4. What is kept aside is bounded: past the bound nothing more is read until a bin arrives.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Arrivals, Inlet, Pipe, PullContext, Pulled, StageError};
+use crate::element::{Control, Keyed, Record, Timestamp};
+use crate::exchange::{Arrival, Batch, Channels, Data, Remote, bin_of, decode_batch};
+use crate::ids::{Bin, EdgeId, WorkerId};
+use crate::limits::{ASIDE_RECORDS_MAX, LOOKAHEAD_RECORDS};
+use crate::operators::Emit;
+use crate::ports::WorkerPort;
+use crate::state::StateVisitor;
+
+/// Reads what an exchange brings from all workers.
+pub struct KeyedInbox<K, V> {
+    edge: EdgeId,
+    mask: u64,
+    channels: Channels<Keyed<K, V>>,
+    missing: BTreeMap<Bin, Vec<Record<Keyed<K, V>>>>,
+    early: BTreeSet<Bin>,
+    complete: VecDeque<Vec<Record<Keyed<K, V>>>>,
+    n_aside: usize,
+    held: Option<Timestamp>,
+}
+
+impl<K: Data, V: Data> KeyedInbox<K, V> {
+    pub(crate) fn new(edge: EdgeId, n_bins: u32) -> Self {
+        Self {
+            edge,
+            mask: u64::from(n_bins) - 1,
+            channels: Channels::new(),
+            missing: BTreeMap::new(),
+            early: BTreeSet::new(),
+            complete: VecDeque::new(),
+            n_aside: 0,
+            held: None,
+        }
+    }
+
+    /// The usual case: no bin is on its way, so no record needs to be looked at.
+    #[inline]
+    fn work(batch: &mut Batch<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, V>>) {
+        for upcoming in batch.values().iter().take(LOOKAHEAD_RECORDS) {
+            out.hint(upcoming);
+        }
+        batch.drain_ahead(LOOKAHEAD_RECORDS, |upcoming, record| {
+            if let Some(upcoming) = upcoming {
+                out.hint(upcoming);
+            }
+            out.emit(record);
+        });
+    }
+
+    #[cold]
+    fn work_or_keep(&mut self, batch: &mut Batch<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, V>>) {
+        for record in batch.drain() {
+            match self.missing.get_mut(&bin_number(bin_of(record.value.hash, self.mask))) {
+                Some(aside) => {
+                    aside.push(record);
+                    self.n_aside += 1;
+                }
+                None => out.emit(record),
+            }
+        }
+    }
+}
+
+impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
+    type Item = Keyed<K, V>;
+
+    #[inline]
+    fn pull(&mut self, _: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError> {
+        if let Some(records) = self.complete.pop_front() {
+            self.n_aside -= records.len();
+            records.into_iter().for_each(|record| out.emit(record));
+            return Ok(Pulled::Worked);
+        }
+        if self.missing.is_empty() {
+            if let Some(time) = self.held.take() {
+                return Ok(Pulled::Control(Control::Watermark(time)));
+            }
+        } else if self.n_aside >= ASIDE_RECORDS_MAX {
+            return Ok(Pulled::Dry(None));
+        }
+        match self.channels.poll() {
+            Arrival::Nothing => Ok(Pulled::Dry(None)),
+            Arrival::Control(Control::Watermark(time)) if !self.missing.is_empty() => {
+                self.held = Some(time);
+                Ok(Pulled::Worked)
+            }
+            Arrival::Control(control) => Ok(Pulled::Control(control)),
+            Arrival::Batch(mut batch, from) => {
+                if self.missing.is_empty() {
+                    Self::work(&mut batch, out);
+                } else {
+                    self.work_or_keep(&mut batch, out);
+                }
+                self.channels.recycle(batch, from);
+                Ok(Pulled::Worked)
+            }
+        }
+    }
+
+    fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<Self::Item>) {}
+
+    fn end(&mut self, _: &mut impl Emit<Self::Item>) {}
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self
+    }
+
+    fn visit(&mut self, _: &mut dyn StateVisitor) {}
+}
+
+impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.channels.truncate(n_workers as usize);
+        for worker in self.channels.len()..n_workers as usize {
+            let from = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
+            let receiver = port.channel_from(self.edge, from, decode_batch::<Keyed<K, V>>);
+            self.channels.add(Box::new(Remote(receiver)));
+        }
+    }
+
+    fn arrivals(&mut self) -> Option<&mut dyn Arrivals> {
+        Some(self)
+    }
+}
+
+impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
+    fn expect(&mut self, bins: &[Bin]) {
+        debug_assert!(self.missing.is_empty(), "a step begins when the one before it is done");
+        for &bin in bins {
+            if !self.early.remove(&bin) {
+                self.missing.insert(bin, Vec::new());
+            }
+        }
+        debug_assert!(self.early.is_empty(), "only bins that were announced arrive");
+    }
+
+    fn arrived(&mut self, bin: Bin) {
+        match self.missing.remove(&bin) {
+            Some(aside) if aside.is_empty() => {}
+            Some(aside) => self.complete.push_back(aside),
+            None => {
+                self.early.insert(bin);
+            }
+        }
+    }
+
+    fn n_missing(&self) -> usize {
+        self.missing.len()
+    }
+}
+
+impl<K, V> std::fmt::Debug for KeyedInbox<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyedInbox")
+            .field("edge", &self.edge)
+            .field("n_channels", &self.channels.len())
+            .field("n_missing", &self.missing.len())
+            .field("n_aside", &self.n_aside)
+            .finish_non_exhaustive()
+    }
+}
+
+fn bin_number(bin: usize) -> Bin {
+    Bin(u16::try_from(bin).expect("a job has at most 2^15 bins"))
+}

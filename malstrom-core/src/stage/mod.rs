@@ -1,0 +1,432 @@
+//! A stage: a source or an inbox, then operators, then an outbox or a sink, fused into one loop over a batch.
+//!
+//! Operators are composed by type, as iterator adapters are, so the compiler sees the whole loop. Records and control
+//! take different ways: a record never pays for a branch on control, and the stage alone forwards watermarks,
+//! barriers, suspension and the end, so no operator can forget to.
+
+mod inbox;
+mod keyed_inbox;
+mod outlets;
+mod sinks;
+mod source;
+
+pub use inbox::Inbox;
+pub use keyed_inbox::KeyedInbox;
+pub use sinks::{PlainSink, Transactions};
+pub use source::SourceInlet;
+
+pub(crate) use outlets::{FanOut, Single, Split};
+
+use std::panic::Location;
+
+use crate::element::{Barrier, Control, Record, Timestamp};
+use crate::ids::{Bin, SnapshotId};
+use crate::operators::{BoxError, Emit, Operator};
+use crate::ports::{Nanos, WorkerPort};
+use crate::snapshot::{OperatorKind, RouteTable};
+use crate::state::StateVisitor;
+use crate::worker::messages::BinMove;
+
+/// An error in a user's or a connector's code, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("`{operator}` failed: {error}")]
+pub struct StageError {
+    /// The name of the source, operator or sink.
+    pub operator: String,
+    /// What it said.
+    #[source]
+    pub error: BoxError,
+}
+
+/// The part of a stage that has been built so far: something that can be asked for records, and puts what it makes
+/// into an [`Emit`].
+pub trait Pipe: 'static {
+    /// What it makes.
+    type Item: 'static;
+
+    /// Works on at most one batch.
+    ///
+    /// # Errors
+    /// What a source says.
+    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError>;
+
+    /// Tells all operators that event time has come so far.
+    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Self::Item>);
+
+    /// Tells all operators that the stream has ended.
+    fn end(&mut self, out: &mut impl Emit<Self::Item>);
+
+    /// Where the stage begins.
+    fn inlet(&mut self) -> &mut dyn Inlet;
+
+    /// Shows the keyed state of all operators, in order.
+    fn visit(&mut self, visitor: &mut dyn StateVisitor);
+}
+
+/// What a pull is told.
+#[derive(Clone, Copy, Debug)]
+pub struct PullContext {
+    /// The time now.
+    pub now: Nanos,
+}
+
+/// What a pull came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// Records were worked on.
+    Worked,
+    /// There is nothing now; ask again at this time at the latest, if one is named.
+    Dry(Option<Nanos>),
+    /// This control is due before anything else.
+    Control(Control),
+}
+
+/// A pipe with one more operator behind it.
+#[derive(Debug)]
+pub struct Then<P, Op> {
+    pipe: P,
+    operator: Op,
+}
+
+impl<P, Op> Then<P, Op> {
+    pub(crate) fn new(pipe: P, operator: Op) -> Self {
+        Self { pipe, operator }
+    }
+}
+
+impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
+    type Item = Op::Out;
+
+    #[inline]
+    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<Op::Out>) -> Result<Pulled, StageError> {
+        self.pipe.pull(cx, &mut Link { operator: &mut self.operator, out })
+    }
+
+    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Op::Out>) {
+        self.pipe.watermark(time, &mut Link { operator: &mut self.operator, out });
+        self.operator.on_watermark(time, out);
+    }
+
+    fn end(&mut self, out: &mut impl Emit<Op::Out>) {
+        self.pipe.end(&mut Link { operator: &mut self.operator, out });
+        self.operator.on_end(out);
+    }
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self.pipe.inlet()
+    }
+
+    fn visit(&mut self, visitor: &mut dyn StateVisitor) {
+        self.pipe.visit(visitor);
+        self.operator.visit(visitor);
+    }
+}
+
+/// An operator as the place where the one before it puts its records.
+struct Link<'a, Op, E> {
+    operator: &'a mut Op,
+    out: &'a mut E,
+}
+
+impl<In, Op: Operator<In>, E: Emit<Op::Out>> Emit<In> for Link<'_, Op, E> {
+    #[inline(always)]
+    fn emit(&mut self, record: Record<In>) {
+        self.operator.process(record, self.out);
+    }
+
+    #[inline(always)]
+    fn hint(&mut self, upcoming: &In) {
+        self.operator.hint(upcoming);
+    }
+}
+
+/// Where a stage begins, as its worker sees it.
+pub trait Inlet {
+    /// Has channels from exactly the workers 0 to `n_workers - 1`.
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        let _ = (n_workers, port);
+    }
+
+    /// The source, if the stage begins with one.
+    fn source(&mut self) -> Option<&mut dyn AnySource> {
+        None
+    }
+
+    /// The arrivals of bins, if the stage begins with an exchange.
+    fn arrivals(&mut self) -> Option<&mut dyn Arrivals> {
+        None
+    }
+}
+
+/// A source, whatever its types.
+pub trait AnySource {
+    /// The name that identifies it for ever.
+    fn name(&self) -> &str;
+    /// Asks for all partitions.
+    ///
+    /// # Errors
+    /// What the source says.
+    fn partitions(&mut self) -> Result<Vec<String>, StageError>;
+    /// Begins to read a partition. Bytes that are not a position are told apart from a source that fails.
+    ///
+    /// # Errors
+    /// What is wrong with the position, or what the source says.
+    fn open(&mut self, partition: &str, position: Option<&[u8]>) -> Result<(), OpenError>;
+    /// Reads no further and gives the position; `None` if it is not read here.
+    ///
+    /// # Errors
+    /// If the position refuses to be serialized.
+    fn close(&mut self, partition: &str) -> Result<Option<Vec<u8>>, StageError>;
+    /// Puts control into the stream, before any further record.
+    fn inject(&mut self, control: Control);
+    /// All positions, at the cut of a snapshot.
+    ///
+    /// # Errors
+    /// If a position refuses to be serialized.
+    fn positions(&mut self, snapshot: SnapshotId) -> Result<Vec<(String, Vec<u8>)>, StageError>;
+    /// The snapshot is committed.
+    fn committed(&mut self, snapshot: SnapshotId);
+    /// Whether every partition read here has ended.
+    fn is_exhausted(&self) -> bool;
+}
+
+/// Why a partition could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The bytes are not a position of this source.
+    #[error("the position of `{partition}` cannot be read: {reason}")]
+    Position {
+        /// The partition.
+        partition: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The source failed.
+    #[error(transparent)]
+    Failed(#[from] StageError),
+}
+
+/// Bins on their way to a stage.
+pub trait Arrivals {
+    /// These bins belong to this worker from now on; records for those whose state has not come yet are kept aside.
+    fn expect(&mut self, bins: &[Bin]);
+    /// The state of a bin is in place, whether it was expected already or is only going to be.
+    fn arrived(&mut self, bin: Bin);
+    /// How many bins are still on their way.
+    fn n_missing(&self) -> usize;
+}
+
+/// Where a stage ends.
+pub trait Outlet<T>: Emit<T> + 'static {
+    /// Passes on what waits for room; whether nothing waits any more.
+    fn drain(&mut self) -> bool;
+    /// Passes on batches that are not full.
+    ///
+    /// # Errors
+    /// What a sink says.
+    fn flush(&mut self) -> Result<(), StageError>;
+    /// Passes on control, behind everything emitted so far.
+    ///
+    /// # Errors
+    /// What a sink says.
+    fn control(&mut self, control: Control) -> Result<(), StageError>;
+    /// The first error of what was emitted since this was last asked.
+    ///
+    /// # Errors
+    /// What a sink says.
+    fn check(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+    /// Has channels to exactly the workers 0 to `n_workers - 1`.
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        let _ = (n_workers, port);
+    }
+    /// Takes a whole route table.
+    fn set_routes(&mut self, routes: &RouteTable) {
+        let _ = routes;
+    }
+    /// Changes the owners of some bins.
+    fn move_bins(&mut self, moves: &[BinMove]) {
+        let _ = moves;
+    }
+    /// The sink, if the stage ends in one.
+    fn sink(&mut self) -> Option<&mut dyn AnySink> {
+        None
+    }
+}
+
+/// A sink, whatever its types.
+pub trait AnySink {
+    /// The name that identifies it for ever.
+    fn name(&self) -> &str;
+    /// Plain or transactional.
+    fn kind(&self) -> OperatorKind;
+    /// Called once, when the worker knows who it is.
+    ///
+    /// # Errors
+    /// What the sink says.
+    fn open(&mut self, cx: &crate::operators::SinkContext) -> Result<(), StageError>;
+    /// Makes what was written durable; gives the handles of all that is prepared and not committed.
+    ///
+    /// # Errors
+    /// What the sink says.
+    fn prepare(&mut self, snapshot: SnapshotId) -> Result<Vec<Vec<u8>>, StageError>;
+    /// Makes what was prepared up to this snapshot visible.
+    ///
+    /// # Errors
+    /// What the sink says.
+    fn commit(&mut self, snapshot: SnapshotId) -> Result<(), StageError>;
+    /// Commits these handles and discards all else.
+    ///
+    /// # Errors
+    /// What is wrong with a handle, or what the sink says.
+    fn recover(&mut self, restored: Option<SnapshotId>, handles: &[Vec<u8>]) -> Result<(), OpenError>;
+    /// Records written since this was last asked.
+    fn take_n_written(&mut self) -> u64;
+}
+
+/// What one turn of a stage came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It did something.
+    Busy,
+    /// It has nothing to do until something arrives, or until this time.
+    Quiet(Option<Nanos>),
+    /// It waits for room in a channel.
+    Blocked,
+    /// It is at a cut: the worker does what is due and then says [`AnyStage::forward`].
+    Cut(Barrier),
+}
+
+/// A stage, whatever its types.
+pub(crate) trait AnyStage {
+    fn turn(&mut self, cx: &PullContext) -> Result<Turn, StageError>;
+    fn forward(&mut self, barrier: Barrier) -> Result<(), StageError>;
+    fn is_done(&self) -> bool;
+    fn inlet(&mut self) -> &mut dyn Inlet;
+    fn visit(&mut self, visitor: &mut dyn StateVisitor);
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort);
+    fn set_routes(&mut self, routes: &RouteTable);
+    fn move_bins(&mut self, moves: &[BinMove]);
+    fn sink(&mut self) -> Option<&mut dyn AnySink>;
+    fn flush(&mut self) -> Result<(), StageError>;
+    /// Where the program opened the stage.
+    fn opened_at(&self) -> &'static Location<'static>;
+}
+
+/// A stage with all its types.
+pub(crate) struct Stage<P, O> {
+    pipe: P,
+    outlet: O,
+    is_done: bool,
+    reads_since_flush: u32,
+    opened_at: &'static Location<'static>,
+}
+
+impl<P, O> Stage<P, O> {
+    pub(crate) fn new(pipe: P, outlet: O, opened_at: &'static Location<'static>) -> Self {
+        Self { pipe, outlet, is_done: false, reads_since_flush: 0, opened_at }
+    }
+}
+
+impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
+    fn turn(&mut self, cx: &PullContext) -> Result<Turn, StageError> {
+        if !self.outlet.drain() {
+            return Ok(Turn::Blocked);
+        }
+        if self.is_done {
+            return Ok(Turn::Quiet(None));
+        }
+        let pulled = self.pipe.pull(cx, &mut self.outlet)?;
+        self.outlet.check()?;
+        match pulled {
+            Pulled::Worked => {
+                self.reads_since_flush += 1;
+                if self.reads_since_flush >= crate::limits::FLUSH_AFTER_READS {
+                    self.flush()?;
+                }
+                Ok(Turn::Busy)
+            }
+            Pulled::Dry(wake_at) => {
+                self.flush()?;
+                Ok(Turn::Quiet(wake_at))
+            }
+            Pulled::Control(control) => self.control(control),
+        }
+    }
+
+    fn forward(&mut self, barrier: Barrier) -> Result<(), StageError> {
+        self.outlet.control(Control::Barrier(barrier))
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self.pipe.inlet()
+    }
+
+    fn visit(&mut self, visitor: &mut dyn StateVisitor) {
+        self.pipe.visit(visitor);
+    }
+
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.pipe.inlet().connect(n_workers, port);
+        self.outlet.connect(n_workers, port);
+    }
+
+    fn set_routes(&mut self, routes: &RouteTable) {
+        self.outlet.set_routes(routes);
+    }
+
+    fn move_bins(&mut self, moves: &[BinMove]) {
+        self.outlet.move_bins(moves);
+    }
+
+    fn sink(&mut self) -> Option<&mut dyn AnySink> {
+        self.outlet.sink()
+    }
+
+    fn flush(&mut self) -> Result<(), StageError> {
+        self.reads_since_flush = 0;
+        self.outlet.flush()
+    }
+
+    fn opened_at(&self) -> &'static Location<'static> {
+        self.opened_at
+    }
+}
+
+impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
+    fn control(&mut self, control: Control) -> Result<Turn, StageError> {
+        match control {
+            Control::Barrier(barrier) => return Ok(Turn::Cut(barrier)),
+            Control::Watermark(time) => self.watermark(time)?,
+            Control::Idle => self.outlet.control(Control::Idle)?,
+            Control::Suspend => {
+                self.outlet.control(Control::Suspend)?;
+                self.is_done = true;
+            }
+            Control::End => {
+                self.watermark(Timestamp::MAX)?;
+                self.pipe.end(&mut self.outlet);
+                self.outlet.check()?;
+                self.outlet.control(Control::End)?;
+                self.is_done = true;
+            }
+        }
+        Ok(Turn::Busy)
+    }
+
+    fn watermark(&mut self, time: Timestamp) -> Result<(), StageError> {
+        self.pipe.watermark(time, &mut self.outlet);
+        self.outlet.check()?;
+        self.outlet.control(Control::Watermark(time))
+    }
+}
+
+/// The parts of a step of a rescale that concern one stage.
+pub(crate) fn bins_to(moves: &[BinMove], me: crate::ids::WorkerId) -> Vec<Bin> {
+    moves.iter().filter(|step| step.to == me).map(|step| step.bin).collect()
+}

@@ -1,0 +1,217 @@
+//! The beginning of a stage that reads a source: the partitions this worker has, read in turn.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{AnySource, Inlet, OpenError, Pipe, PullContext, Pulled, StageError};
+use crate::codec;
+use crate::element::{Control, Timestamp};
+use crate::ids::SnapshotId;
+use crate::limits::SOURCE_READ_RECORDS;
+use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
+use crate::ports::Nanos;
+use crate::state::StateVisitor;
+
+/// Reads the partitions of a [`Source`].
+pub struct SourceInlet<S: Source> {
+    name: String,
+    source: S,
+    partitions: Vec<Partition<S::Reader>>,
+    next: usize,
+    /// Control to put into the stream before any further record.
+    due: VecDeque<Control>,
+    watermark: Timestamp,
+    is_idle: bool,
+    /// Positions at the cuts of snapshots that are not committed yet.
+    at_cut: BTreeMap<SnapshotId, Vec<(String, Vec<u8>)>>,
+}
+
+struct Partition<R> {
+    name: String,
+    reader: R,
+    status: ReadStatus,
+}
+
+impl<S: Source> SourceInlet<S> {
+    pub(crate) fn new(name: &str, source: S) -> Self {
+        Self {
+            name: name.to_owned(),
+            source,
+            partitions: Vec::new(),
+            next: 0,
+            due: VecDeque::new(),
+            watermark: Timestamp::MIN,
+            is_idle: false,
+            at_cut: BTreeMap::new(),
+        }
+    }
+
+    fn failed(&self, error: BoxError) -> StageError {
+        StageError { operator: self.name.clone(), error }
+    }
+
+    fn encode_position(&self, partition: &Partition<S::Reader>) -> Result<Vec<u8>, StageError> {
+        codec::encode(&partition.reader.position()).map_err(|error| self.failed(error.into()))
+    }
+
+    /// The next partition in turn that may have something, or when to look again.
+    fn ready(&mut self, now: Nanos) -> Result<usize, Option<Nanos>> {
+        let n = self.partitions.len();
+        let mut wake_at: Option<Nanos> = None;
+        for turn in 0..n {
+            let at = (self.next + turn) % n;
+            match self.partitions[at].status {
+                ReadStatus::More => return Ok(at),
+                ReadStatus::Wait(Some(until)) if until > now => {
+                    wake_at = Some(wake_at.map_or(until, |earliest| earliest.min(until)));
+                }
+                ReadStatus::Wait(_) => return Ok(at),
+                ReadStatus::Ended => {}
+            }
+        }
+        Err(wake_at)
+    }
+
+    /// The watermark of all partitions together, if it has grown. Ended ones are left out; a source whose readers
+    /// know no event time has none.
+    fn merged_watermark(&mut self) -> Option<Timestamp> {
+        let open = self.partitions.iter().filter(|partition| partition.status != ReadStatus::Ended);
+        let mut least = None;
+        for partition in open {
+            let time = partition.reader.watermark()?;
+            least = Some(least.map_or(time, |least: Timestamp| least.min(time)));
+        }
+        let time = least?;
+        (time > self.watermark).then(|| {
+            self.watermark = time;
+            time
+        })
+    }
+}
+
+impl<S: Source> Pipe for SourceInlet<S> {
+    type Item = S::Item;
+
+    #[inline]
+    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<S::Item>) -> Result<Pulled, StageError> {
+        if let Some(control) = self.due.pop_front() {
+            return Ok(Pulled::Control(control));
+        }
+        let at = match self.ready(cx.now) {
+            Ok(at) => at,
+            Err(wake_at) => {
+                if self.is_idle {
+                    return Ok(Pulled::Dry(wake_at));
+                }
+                self.is_idle = true;
+                return Ok(Pulled::Control(Control::Idle));
+            }
+        };
+        self.next = at + 1;
+        let partition = &mut self.partitions[at];
+        let read = ReadContext { n_records_max: SOURCE_READ_RECORDS, now: cx.now };
+        match partition.reader.read(read, out) {
+            Ok(status) => partition.status = status,
+            Err(error) => {
+                let error = format!("partition `{}`: {error}", partition.name).into();
+                return Err(self.failed(error));
+            }
+        }
+        let status = partition.status;
+        if let Some(time) = self.merged_watermark() {
+            self.due.push_back(Control::Watermark(time));
+        }
+        match status {
+            ReadStatus::Wait(None) => Ok(Pulled::Dry(None)),
+            ReadStatus::Wait(Some(until)) if self.partitions.len() == 1 => Ok(Pulled::Dry(Some(until))),
+            _ => {
+                self.is_idle = false;
+                Ok(Pulled::Worked)
+            }
+        }
+    }
+
+    fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<S::Item>) {}
+
+    fn end(&mut self, _: &mut impl Emit<S::Item>) {}
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self
+    }
+
+    fn visit(&mut self, _: &mut dyn StateVisitor) {}
+}
+
+impl<S: Source> Inlet for SourceInlet<S> {
+    fn source(&mut self) -> Option<&mut dyn AnySource> {
+        Some(self)
+    }
+}
+
+impl<S: Source> AnySource for SourceInlet<S> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn partitions(&mut self) -> Result<Vec<String>, StageError> {
+        self.source.partitions().map_err(|error| self.failed(error))
+    }
+
+    fn open(&mut self, partition: &str, position: Option<&[u8]>) -> Result<(), OpenError> {
+        let position = position.map(codec::decode).transpose().map_err(|error| OpenError::Position {
+            partition: format!("{}/{partition}", self.name),
+            reason: error.to_string(),
+        })?;
+        let opened = self.source.open(partition, position);
+        let reader =
+            opened.map_err(|error| self.failed(format!("partition `{partition}`: {error}").into()))?;
+        self.partitions.push(Partition { name: partition.to_owned(), reader, status: ReadStatus::More });
+        self.is_idle = false;
+        Ok(())
+    }
+
+    fn close(&mut self, partition: &str) -> Result<Option<Vec<u8>>, StageError> {
+        let Some(at) = self.partitions.iter().position(|open| open.name == partition) else {
+            return Ok(None);
+        };
+        let position = self.encode_position(&self.partitions[at])?;
+        self.partitions.remove(at);
+        self.next = 0;
+        Ok(Some(position))
+    }
+
+    fn inject(&mut self, control: Control) {
+        self.due.push_back(control);
+    }
+
+    fn positions(&mut self, snapshot: SnapshotId) -> Result<Vec<(String, Vec<u8>)>, StageError> {
+        let position = |open: &Partition<S::Reader>| Ok((open.name.clone(), self.encode_position(open)?));
+        let positions = self.partitions.iter().map(position).collect::<Result<Vec<_>, StageError>>()?;
+        self.at_cut.insert(snapshot, positions.clone());
+        Ok(positions)
+    }
+
+    fn committed(&mut self, snapshot: SnapshotId) {
+        let later = self.at_cut.split_off(&snapshot.next());
+        let committed = std::mem::replace(&mut self.at_cut, later).remove(&snapshot);
+        for (name, position) in committed.into_iter().flatten() {
+            // A partition that has moved on is acknowledged by whoever reads it at the next snapshot.
+            let reader = self.partitions.iter_mut().find(|open| open.name == name);
+            if let (Some(open), Ok(position)) = (reader, codec::decode(&position)) {
+                open.reader.acknowledge(position);
+            }
+        }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.partitions.iter().all(|open| open.status == ReadStatus::Ended)
+    }
+}
+
+impl<S: Source> std::fmt::Debug for SourceInlet<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceInlet")
+            .field("name", &self.name)
+            .field("n_partitions", &self.partitions.len())
+            .finish_non_exhaustive()
+    }
+}

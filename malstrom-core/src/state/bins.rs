@@ -1,0 +1,248 @@
+//! The state of one operator: a table for each bin, and which of them a snapshot still waits for.
+
+use std::hash::Hash;
+
+use super::{AnyState, BinTable, EncodedBin};
+use crate::codec::{self, CodecError};
+use crate::exchange::{Data, bin_of, stable_hash};
+use crate::ids::{Bin, SnapshotId};
+
+/// What a stream can be keyed by, and state be kept for.
+pub trait StateKey: Data + Hash + Eq + Clone {}
+impl<K: Data + Hash + Eq + Clone> StateKey for K {}
+
+/// Keyed state of one operator on one worker.
+#[derive(Debug)]
+pub struct KeyedState<K, S> {
+    name: String,
+    bins: Vec<BinSlot<K, S>>,
+    mask: u64,
+    /// The last snapshot cut; what changes now is newer than it.
+    epoch: SnapshotId,
+    frozen: Frozen,
+    /// Bins that were touched before their turn, as they were at the cut.
+    early: Vec<EncodedBin>,
+    /// The first value that refused to be encoded on such a touch; told at the next occasion.
+    failed: Option<CodecError>,
+}
+
+#[derive(Debug)]
+struct BinSlot<K, S> {
+    table: BinTable<K, S>,
+    changed_at: SnapshotId,
+}
+
+impl<K: StateKey, S: Data> KeyedState<K, S> {
+    /// No state yet, for a job of `n_bins` bins, a power of two.
+    #[must_use]
+    pub fn new(name: &str, n_bins: u32) -> Self {
+        debug_assert!(n_bins.is_power_of_two());
+        let slot = || BinSlot { table: BinTable::new(), changed_at: SnapshotId(0) };
+        Self {
+            name: name.to_owned(),
+            bins: (0..n_bins).map(|_| slot()).collect(),
+            mask: u64::from(n_bins) - 1,
+            epoch: SnapshotId(0),
+            frozen: Frozen::default(),
+            early: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Begins to load what an access with this hash will touch.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.bins[bin_of(hash, self.mask)].table.prefetch(hash);
+    }
+
+    /// The state of a key, made by `init` if there is none.
+    #[inline]
+    pub fn get_or_insert_with(&mut self, hash: u64, key: K, init: impl FnOnce() -> S) -> (&K, &mut S) {
+        let bin = self.touch(hash);
+        self.bins[bin].table.get_or_insert_with(hash, key, init, stable_hash)
+    }
+
+    /// Forgets a key.
+    #[inline]
+    pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
+        let bin = self.touch(hash);
+        self.bins[bin].table.remove(hash, key)
+    }
+
+    /// All keys and states of this worker, bin by bin.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &S)> {
+        self.bins.iter().flat_map(|slot| slot.table.iter())
+    }
+
+    /// Every access that may change a bin comes through here: it marks the bin dirty, and saves a frozen one first.
+    #[inline]
+    fn touch(&mut self, hash: u64) -> usize {
+        let bin = bin_of(hash, self.mask);
+        if self.bins[bin].changed_at != self.epoch {
+            self.first_touch(bin);
+        }
+        bin
+    }
+
+    #[cold]
+    fn first_touch(&mut self, bin: usize) {
+        if self.frozen.remove(bin) {
+            match self.encode(bin) {
+                Ok(encoded) => self.early.push(encoded),
+                Err(error) => self.failed = self.failed.take().or(Some(error)),
+            }
+        }
+        self.bins[bin].changed_at = self.epoch;
+    }
+
+    fn encode(&self, bin: usize) -> Result<EncodedBin, CodecError> {
+        let table = &self.bins[bin].table;
+        let keys = u32::try_from(table.len()).map_err(|_| CodecError::Encode {
+            reason: format!("bin {bin} of `{}` holds {} keys, more than a block can", self.name, table.len()),
+        })?;
+        let mut bytes = Vec::new();
+        if keys > 0 {
+            bytes.extend_from_slice(&keys.to_le_bytes());
+            for entry in table.iter() {
+                codec::encode_into(&entry, &mut bytes)?;
+            }
+        }
+        Ok(EncodedBin { bin: bin_number(bin), keys, bytes })
+    }
+
+    fn malformed(&self, bin: Bin, reason: &str) -> CodecError {
+        CodecError::Malformed {
+            what: "block of state",
+            reason: format!("`{}` bin {}: {reason}", self.name, bin.0),
+        }
+    }
+}
+
+impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn n_keys(&self) -> u64 {
+        self.bins.iter().map(|slot| slot.table.len() as u64).sum()
+    }
+
+    fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
+        debug_assert!(id > self.epoch, "snapshot ids only grow");
+        self.epoch = id;
+        self.early.clear();
+        let dirty =
+            |slot: &BinSlot<K, S>| base.map_or(!slot.table.is_empty(), |base| slot.changed_at >= base);
+        self.frozen = Frozen::of(self.bins.iter().map(dirty));
+    }
+
+    fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if let Some(encoded) = self.early.pop() {
+            return Ok(Some(encoded));
+        }
+        self.frozen.pop().map(|bin| self.encode(bin)).transpose()
+    }
+
+    fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError> {
+        debug_assert!(
+            !self.frozen.contains(bin.index()),
+            "a step begins when the snapshot before it is done"
+        );
+        let encoded = self.encode(bin.index())?;
+        let slot = &mut self.bins[bin.index()];
+        slot.table = BinTable::new();
+        Ok((std::mem::take(&mut slot.changed_at), encoded))
+    }
+
+    fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {
+        let mut table = BinTable::new();
+        if !bytes.is_empty() {
+            let (count, mut rest) =
+                bytes.split_first_chunk::<4>().ok_or_else(|| self.malformed(bin, "it has no count"))?;
+            let count = u32::from_le_bytes(*count) as usize;
+            // Every entry takes at least two bytes, so a count cannot make us reserve more than the bytes warrant.
+            if count > rest.len() {
+                return Err(self.malformed(bin, "it holds fewer keys than it says"));
+            }
+            table.reserve(count, stable_hash);
+            for _ in 0..count {
+                let (key, state): (K, S) =
+                    codec::decode_next(&mut rest).map_err(|error| self.malformed(bin, &error.to_string()))?;
+                let hash = stable_hash(&key);
+                if bin_of(hash, self.mask) != bin.index() {
+                    return Err(self.malformed(bin, "it holds a key whose hash belongs to another bin"));
+                }
+                table.get_or_insert_with(hash, key, || state, stable_hash);
+            }
+            if !rest.is_empty() || table.len() != count {
+                return Err(self.malformed(bin, "it does not hold the keys it says"));
+            }
+        }
+        debug_assert!(self.bins[bin.index()].table.is_empty(), "a bin has one owner");
+        self.bins[bin.index()] = BinSlot { table, changed_at };
+        Ok(())
+    }
+
+    fn restored(&mut self, snapshot: SnapshotId) {
+        self.epoch = snapshot;
+    }
+}
+
+fn bin_number(bin: usize) -> Bin {
+    Bin(u16::try_from(bin).expect("a job has at most 2^15 bins"))
+}
+
+/// The bins that a snapshot still waits for.
+#[derive(Debug, Default)]
+struct Frozen {
+    words: Vec<u64>,
+    left: usize,
+    cursor: usize,
+}
+
+impl Frozen {
+    fn of(bins: impl Iterator<Item = bool>) -> Self {
+        let mut frozen = Self::default();
+        for (bin, is_frozen) in bins.enumerate() {
+            if bin % 64 == 0 {
+                frozen.words.push(0);
+            }
+            if is_frozen {
+                frozen.words[bin / 64] |= 1 << (bin % 64);
+                frozen.left += 1;
+            }
+        }
+        frozen
+    }
+
+    fn contains(&self, bin: usize) -> bool {
+        self.words.get(bin / 64).is_some_and(|word| word & (1 << (bin % 64)) != 0)
+    }
+
+    fn remove(&mut self, bin: usize) -> bool {
+        let was = self.contains(bin);
+        if was {
+            self.words[bin / 64] &= !(1 << (bin % 64));
+            self.left -= 1;
+        }
+        was
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        if self.left == 0 {
+            return None;
+        }
+        while self.words[self.cursor] == 0 {
+            self.cursor += 1;
+        }
+        let bin = self.cursor * 64 + self.words[self.cursor].trailing_zeros() as usize;
+        self.remove(bin);
+        Some(bin)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Streams with a key, and so with state.
+
+use std::fmt;
+
+use super::Stream;
+use crate::element::Keyed;
+use crate::exchange::Data;
+use crate::operators::{
+    Filter, Fold, FoldFinal, Inspect, IntoPairs, KeyedOperator, MapValues, MapWithState, Operator, Process,
+    ProcessFn, Reduce, Sink, TransactionalSink,
+};
+use crate::snapshot::OperatorKind;
+use crate::stage::{Pipe, Then};
+use crate::state::StateKey;
+
+/// A stream that is partitioned by a key: all records of a key pass one worker, in order, and find its state there.
+///
+/// Every operator with state bears a name, which identifies the state in snapshots for ever.
+#[must_use = "a stream does nothing until it ends in a sink"]
+pub struct KeyedStream<P>(Stream<P>);
+
+impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
+    pub(crate) fn new(stream: Stream<P>) -> Self {
+        Self(stream)
+    }
+
+    fn apply<Op: Operator<Keyed<K, V>, Out: 'static>>(self, operator: Op) -> KeyedStream<Then<P, Op>> {
+        KeyedStream(self.0.apply(operator))
+    }
+
+    #[track_caller]
+    fn stateful<Op: Operator<Keyed<K, V>, Out: 'static>>(
+        self,
+        name: &str,
+        operator: impl FnOnce(u32) -> Op,
+    ) -> KeyedStream<Then<P, Op>> {
+        self.0.job().register(name, OperatorKind::KeyedState);
+        let n_bins = self.0.job().n_bins();
+        self.apply(operator(n_bins))
+    }
+
+    /// Adds every value to the state of its key, and passes the new state on each time.
+    #[track_caller]
+    pub fn fold<S, I, F>(self, name: &str, init: I, add: F) -> KeyedStream<Then<P, Fold<K, S, I, F>>>
+    where
+        S: Data + Clone,
+        I: FnMut() -> S + 'static,
+        F: FnMut(&mut S, V) + 'static,
+    {
+        self.stateful(name, |n_bins| Fold::new(name, n_bins, init, add))
+    }
+
+    /// Adds every value to the state of its key, and passes each state on once, when the stream has ended.
+    #[track_caller]
+    pub fn fold_final<S, I, F>(
+        self,
+        name: &str,
+        init: I,
+        add: F,
+    ) -> KeyedStream<Then<P, FoldFinal<K, S, I, F>>>
+    where
+        S: Data + Clone,
+        I: FnMut() -> S + 'static,
+        F: FnMut(&mut S, V) + 'static,
+    {
+        self.stateful(name, |n_bins| FoldFinal::new(name, n_bins, init, add))
+    }
+
+    /// Combines every value with what its key has so far, and passes the result on each time. The first value of a
+    /// key is passed on as it is.
+    #[track_caller]
+    pub fn reduce<F>(self, name: &str, combine: F) -> KeyedStream<Then<P, Reduce<K, V, F>>>
+    where
+        V: Data + Clone,
+        F: FnMut(&mut V, V) + 'static,
+    {
+        self.stateful(name, |n_bins| Reduce::new(name, n_bins, combine))
+    }
+
+    /// Turns each value into another with the help of its key's state, which begins as the default.
+    #[track_caller]
+    pub fn map_with_state<S, W, F>(self, name: &str, map: F) -> KeyedStream<Then<P, MapWithState<K, S, F>>>
+    where
+        S: Data + Default,
+        W: 'static,
+        F: FnMut(&K, &mut S, V) -> W + 'static,
+    {
+        self.stateful(name, |n_bins| MapWithState::new(name, n_bins, map))
+    }
+
+    /// The general operator: `process(key, state, value, made)` reads and writes the state, which is `None` for a key
+    /// not seen before and is forgotten when left `None`, and pushes whatever it makes.
+    #[track_caller]
+    pub fn process<S, T, F>(
+        self,
+        name: &str,
+        process: F,
+    ) -> KeyedStream<Then<P, Process<K, S, ProcessFn<F, S, T>>>>
+    where
+        S: Data,
+        T: 'static,
+        F: FnMut(&K, &mut Option<S>, V, &mut Vec<T>) + 'static,
+    {
+        self.stateful(name, |n_bins| Process::new(name, n_bins, ProcessFn::new(process)))
+    }
+
+    /// Like [`process`](Self::process), with an operator of your own type.
+    #[track_caller]
+    pub fn process_with<Op: KeyedOperator<K, V, Out: 'static>>(
+        self,
+        name: &str,
+        operator: Op,
+    ) -> KeyedStream<Then<P, Process<K, Op::State, Op>>> {
+        self.stateful(name, |n_bins| Process::new(name, n_bins, operator))
+    }
+
+    /// Turns each value into another; the key stays.
+    pub fn map_values<W: 'static, F: FnMut(&K, V) -> W + 'static>(
+        self,
+        map: F,
+    ) -> KeyedStream<Then<P, MapValues<F>>> {
+        self.apply(MapValues(map))
+    }
+
+    /// Keeps the records for which `keep` is true.
+    pub fn filter<F: FnMut(&Keyed<K, V>) -> bool + 'static>(
+        self,
+        keep: F,
+    ) -> KeyedStream<Then<P, Filter<F>>> {
+        self.apply(Filter(keep))
+    }
+
+    /// Looks at each record as it passes.
+    pub fn inspect<F: FnMut(&Keyed<K, V>) + 'static>(self, look: F) -> KeyedStream<Then<P, Inspect<F>>> {
+        self.apply(Inspect(look))
+    }
+
+    /// A stream of pairs, without the means to keep state by key.
+    pub fn into_pairs(self) -> Stream<Then<P, IntoPairs>> {
+        self.0.apply(IntoPairs)
+    }
+
+    /// Ends the stream in a sink that writes pairs at least once.
+    #[track_caller]
+    pub fn sink<S: Sink<(K, V)>>(self, name: &str, sink: S) {
+        self.into_pairs().sink(name, sink);
+    }
+
+    /// Ends the stream in a sink that writes pairs exactly once.
+    #[track_caller]
+    pub fn transactional_sink<S: TransactionalSink<(K, V)>>(self, name: &str, sink: S) {
+        self.into_pairs().transactional_sink(name, sink);
+    }
+
+    /// Ends the stream in a closure that is called with each pair, at least once.
+    #[track_caller]
+    pub fn for_each<F: FnMut((K, V)) + 'static>(self, name: &str, take: F) {
+        self.into_pairs().for_each(name, take);
+    }
+}
+
+impl<P> fmt::Debug for KeyedStream<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedStream")
+    }
+}

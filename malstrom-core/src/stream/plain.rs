@@ -1,0 +1,208 @@
+//! Streams without a key.
+
+use std::fmt;
+
+use super::{Job, KeyedStream};
+use crate::element::{Keyed, Record};
+use crate::exchange::{Data, Lane, Outbox, local_channel};
+use crate::operators::{
+    BoxError, Filter, FilterMap, FlatMap, FlatMapWith, Inspect, IntoKeyed, KeyBy, Map, Operator, Sink,
+    TransactionalSink,
+};
+use crate::snapshot::OperatorKind;
+use crate::stage::{FanOut, Inbox, KeyedInbox, Pipe, PlainSink, Single, Split, Then, Transactions};
+use crate::state::StateKey;
+
+/// A stream of values. Its type spells out the operators since the last exchange, which is what lets the compiler
+/// make one loop of them; [`boxed`](Self::boxed) gives it a type that can be named.
+#[must_use = "a stream does nothing until it ends in a sink"]
+pub struct Stream<P> {
+    job: Job,
+    pipe: P,
+    id: u32,
+}
+
+impl<P: Pipe> Stream<P> {
+    pub(crate) fn new(job: Job, pipe: P, id: u32) -> Self {
+        Self { job, pipe, id }
+    }
+
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Applies an operator of your own.
+    pub fn apply<Op: Operator<P::Item, Out: 'static>>(self, operator: Op) -> Stream<Then<P, Op>> {
+        Stream { job: self.job, pipe: Then::new(self.pipe, operator), id: self.id }
+    }
+
+    /// Turns each value into another.
+    pub fn map<T: 'static, F: FnMut(P::Item) -> T + 'static>(self, map: F) -> Stream<Then<P, Map<F>>> {
+        self.apply(Map(map))
+    }
+
+    /// Keeps the values for which `keep` is true.
+    pub fn filter<F: FnMut(&P::Item) -> bool + 'static>(self, keep: F) -> Stream<Then<P, Filter<F>>> {
+        self.apply(Filter(keep))
+    }
+
+    /// Turns each value into another or drops it.
+    pub fn filter_map<T: 'static, F: FnMut(P::Item) -> Option<T> + 'static>(
+        self,
+        map: F,
+    ) -> Stream<Then<P, FilterMap<F>>> {
+        self.apply(FilterMap(map))
+    }
+
+    /// Turns each value into any number of others.
+    pub fn flat_map<I, F>(self, split: F) -> Stream<Then<P, FlatMap<F>>>
+    where
+        I: IntoIterator<Item: 'static>,
+        F: FnMut(P::Item) -> I + 'static,
+    {
+        self.apply(FlatMap(split))
+    }
+
+    /// Turns each value into any number of others, passed to a callback: for parts that borrow from the value they are
+    /// made from, so that no list of them need be built.
+    pub fn flat_map_with<T, F>(self, split: F) -> Stream<Then<P, FlatMapWith<F, T>>>
+    where
+        T: 'static,
+        F: FnMut(P::Item, &mut dyn FnMut(T)) + 'static,
+    {
+        self.apply(FlatMapWith::new(split))
+    }
+
+    /// Looks at each value as it passes.
+    pub fn inspect<F: FnMut(&P::Item) + 'static>(self, look: F) -> Stream<Then<P, Inspect<F>>> {
+        self.apply(Inspect(look))
+    }
+
+    /// Partitions the stream by a key: all values of one key go to one worker.
+    #[track_caller]
+    pub fn key_by<K, F>(self, key: F) -> KeyedStream<KeyedInbox<K, P::Item>>
+    where
+        P::Item: Data,
+        K: StateKey,
+        F: FnMut(&P::Item) -> K + 'static,
+    {
+        self.apply(KeyBy(key)).exchange()
+    }
+
+    /// Partitions the stream by a key that is taken out of each value.
+    #[track_caller]
+    pub fn into_keyed<K, V, F>(self, split: F) -> KeyedStream<KeyedInbox<K, V>>
+    where
+        K: StateKey,
+        V: Data,
+        F: FnMut(P::Item) -> (K, V) + 'static,
+    {
+        self.apply(IntoKeyed(split)).exchange()
+    }
+
+    /// Both streams as one. Values of one stream keep their order; between the two there is none.
+    #[track_caller]
+    pub fn union<Q: Pipe<Item = P::Item>>(self, other: Stream<Q>) -> Stream<Inbox<P::Item>> {
+        let job = self.job.clone();
+        let (one, one_end) = local_channel();
+        let (two, two_end) = local_channel();
+        self.close(Single(Lane::new(one)));
+        other.close(Single(Lane::new(two)));
+        job.open(Inbox::new([one_end, two_end]))
+    }
+
+    /// The same stream several times: `let [a, b] = stream.fan_out();`.
+    #[track_caller]
+    pub fn fan_out<const N: usize>(self) -> [Stream<Inbox<P::Item>>; N]
+    where
+        P::Item: Clone,
+    {
+        let job = self.job.clone();
+        let (lanes, streams) = branches(&job);
+        self.close(FanOut(lanes));
+        streams
+    }
+
+    /// Several streams, each value going to the one whose number `choose` returns:
+    /// `let [even, odd] = numbers.split(|n| (n % 2) as usize);`. A number with no output fails the job.
+    #[track_caller]
+    pub fn split<const N: usize, F>(self, choose: F) -> [Stream<Inbox<P::Item>>; N]
+    where
+        F: FnMut(&P::Item) -> usize + 'static,
+    {
+        let job = self.job.clone();
+        let (lanes, streams) = branches(&job);
+        self.close(Split { lanes, choose, astray: None });
+        streams
+    }
+
+    /// The same stream with a type that can be named, `Stream<Inbox<T>>`: it ends the stage here, which costs each
+    /// record a place in a batch.
+    #[track_caller]
+    pub fn boxed(self) -> Stream<Inbox<P::Item>> {
+        let job = self.job.clone();
+        let (lane, end) = local_channel();
+        self.close(Single(Lane::new(lane)));
+        job.open(Inbox::new([end]))
+    }
+
+    /// Ends the stream in a sink that writes at least once.
+    #[track_caller]
+    pub fn sink<S: Sink<P::Item>>(self, name: &str, sink: S) {
+        self.job.register(name, OperatorKind::Sink);
+        self.close(PlainSink::new(name, sink));
+    }
+
+    /// Ends the stream in a sink that writes exactly once.
+    #[track_caller]
+    pub fn transactional_sink<S: TransactionalSink<P::Item>>(self, name: &str, sink: S) {
+        self.job.register(name, OperatorKind::TransactionalSink);
+        self.close(Transactions::new(name, sink));
+    }
+
+    /// Ends the stream in a closure that is called with each value, at least once.
+    #[track_caller]
+    pub fn for_each<F: FnMut(P::Item) + 'static>(self, name: &str, take: F) {
+        self.sink(name, ForEach(take));
+    }
+
+    fn close(self, outlet: impl crate::stage::Outlet<P::Item>) {
+        self.job.close(self.id, self.pipe, outlet);
+    }
+}
+
+impl<K: StateKey, V: Data, P: Pipe<Item = Keyed<K, V>>> Stream<P> {
+    #[track_caller]
+    fn exchange(self) -> KeyedStream<KeyedInbox<K, V>> {
+        let job = self.job.clone();
+        let edge = job.next_edge();
+        self.close(Outbox::new(edge, job.n_bins()));
+        KeyedStream::new(job.open(KeyedInbox::new(edge, job.n_bins())))
+    }
+}
+
+impl<P> fmt::Debug for Stream<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[track_caller]
+fn branches<T: 'static, const N: usize>(job: &Job) -> (Vec<Lane<T>>, [Stream<Inbox<T>>; N]) {
+    let mut lanes = Vec::with_capacity(N);
+    let streams = std::array::from_fn(|_| {
+        let (lane, end) = local_channel();
+        lanes.push(Lane::new(lane));
+        job.open(Inbox::new([end]))
+    });
+    (lanes, streams)
+}
+
+struct ForEach<F>(F);
+
+impl<T, F: FnMut(T) + 'static> Sink<T> for ForEach<F> {
+    fn write(&mut self, record: Record<T>) -> Result<(), BoxError> {
+        (self.0)(record.value);
+        Ok(())
+    }
+}

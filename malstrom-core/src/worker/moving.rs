@@ -1,0 +1,191 @@
+//! A step of a rescale, as one worker takes part in it.
+//!
+//! # Steps
+//! 1. The step is published: every worker knows what will move before anything does.
+//! 2. The sources put the barrier of the new route version into the stream.
+//! 3. Each stage, once it has the barrier on all inputs, forwards it and routes what follows by the new table. A source
+//!    gives away the partitions that leave; an inbox keeps aside records for bins that come, until they are here.
+//! 4. Bins that leave are encoded and sent in slices between batches.
+//! 5. When every stage was at the cut, all that leaves has left and all that comes has come, the worker says so.
+//!
+//! # Guarantees
+//! I3 (everything before the barrier is handled everywhere before anything behind it, so the order per key and source
+//! partition survives the move) and I5 (the old owner has let go before the new one begins).
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::messages::{Cargo, Fact, Mail, MoveStep};
+use super::{Barrier, RouteVersion, Worker, WorkerError, WorkerId, stage_id};
+use crate::ids::Bin;
+use crate::limits::ENCODE_SLICE_BYTES;
+use crate::stage::{OpenError, StageError, bins_to};
+use crate::state::AnyState;
+
+/// A step under way.
+pub(super) struct Moving {
+    step: MoveStep,
+    at_cut: Vec<bool>,
+    /// Bins at the cut that are still to be sent: stage, bin, new owner.
+    leaving: VecDeque<(usize, Bin, WorkerId)>,
+    /// Partitions that are still to come: source, partition.
+    coming: BTreeSet<(String, String)>,
+    /// Partitions that came before their source was at the cut.
+    early: Vec<(String, String, Vec<u8>)>,
+    bytes: u64,
+}
+
+impl Worker {
+    pub(super) fn publish(&mut self, step: MoveStep) {
+        let coming = step.partitions.iter().filter(|partition| partition.to == self.me);
+        let coming =
+            coming.map(|partition| (partition.source.clone(), partition.partition.clone())).collect();
+        self.moving = Some(Moving {
+            at_cut: vec![false; self.stages.len()],
+            step,
+            leaving: VecDeque::new(),
+            coming,
+            early: Vec::new(),
+            bytes: 0,
+        });
+    }
+
+    pub(super) fn cut_for_route(&mut self, stage: usize, version: RouteVersion) -> Result<(), WorkerError> {
+        self.stages[stage].flush()?;
+        self.stages[stage].forward(Barrier::Route(version))?;
+        let me = self.me;
+        let Some(mut moving) = self.moving.take().filter(|moving| moving.step.version == version) else {
+            return Err(WorkerError::Protocol(format!(
+                "a barrier of {version} came before the step was published"
+            )));
+        };
+        moving.at_cut[stage] = true;
+        let built = &mut self.stages[stage];
+        built.move_bins(&moving.step.bins);
+        if let Some(arrivals) = built.inlet().arrivals() {
+            arrivals.expect(&bins_to(&moving.step.bins, me));
+            let leaving = moving.step.bins.iter().filter(|step| step.from == me);
+            moving.leaving.extend(leaving.map(|step| (stage, step.bin, step.to)));
+        }
+        let mut sent = Vec::new();
+        if let Some(source) = built.inlet().source() {
+            let name = source.name().to_owned();
+            for step in moving.step.partitions.iter().filter(|step| step.source == name && step.from == me) {
+                let position = source.close(&step.partition)?.ok_or_else(|| {
+                    WorkerError::Protocol(format!(
+                        "partition `{}` of `{name}` is to leave but is not here",
+                        step.partition
+                    ))
+                })?;
+                let cargo =
+                    Cargo::Partition { source: name.clone(), partition: step.partition.clone(), position };
+                sent.push((step.to, cargo));
+            }
+            let (here, elsewhere) =
+                std::mem::take(&mut moving.early).into_iter().partition(|early| early.0 == name);
+            moving.early = elsewhere;
+            for (_, partition, position) in Vec::<(String, String, Vec<u8>)>::from_iter(here) {
+                source.open(&partition, Some(&position)).map_err(opened)?;
+                moving.coming.remove(&(name.clone(), partition));
+            }
+        }
+        for (to, cargo) in sent {
+            self.mail(to, version, cargo);
+        }
+        self.moving = Some(moving);
+        Ok(())
+    }
+
+    pub(super) fn mail_arrived(&mut self, mail: Mail) -> Result<(), WorkerError> {
+        match mail.cargo {
+            Cargo::Bin { stage, bin, states } => {
+                let stage = self.stages.get_mut(stage.0 as usize).ok_or_else(|| {
+                    WorkerError::Protocol(format!("mail for {stage}, which does not exist"))
+                })?;
+                let mut states = states.into_iter();
+                let mut failed = None;
+                stage.visit(&mut |state: &mut dyn AnyState| {
+                    let (changed_at, bytes) = states.next().unwrap_or_default();
+                    if let Err(error) = state.put(bin, changed_at, &bytes.unwrap_or_default()) {
+                        failed = Some(WorkerError::State { operator: state.name().to_owned(), error });
+                    }
+                });
+                if let Some(arrivals) = stage.inlet().arrivals() {
+                    arrivals.arrived(bin);
+                }
+                failed.map_or(Ok(()), Err)
+            }
+            Cargo::Partition { source, partition, position } => {
+                self.partition_arrived(mail.version, source, partition, position)
+            }
+        }
+    }
+
+    fn partition_arrived(
+        &mut self,
+        version: RouteVersion,
+        name: String,
+        partition: String,
+        position: Vec<u8>,
+    ) -> Result<(), WorkerError> {
+        let Some(moving) = self.moving.as_mut().filter(|moving| moving.step.version == version) else {
+            return Err(WorkerError::Protocol(format!("partition `{partition}` came in no step")));
+        };
+        for (stage, at_cut) in self.stages.iter_mut().zip(&moving.at_cut) {
+            let Some(source) = stage.inlet().source().filter(|source| source.name() == name) else {
+                continue;
+            };
+            if *at_cut {
+                source.open(&partition, Some(&position)).map_err(opened)?;
+                moving.coming.remove(&(name, partition));
+            } else {
+                moving.early.push((name, partition, position));
+            }
+            return Ok(());
+        }
+        Err(WorkerError::Protocol(format!("partition `{partition}` came for the unknown source `{name}`")))
+    }
+
+    /// Sends a slice; whether there was anything to do.
+    pub(super) fn go_on_moving(&mut self) -> Result<bool, WorkerError> {
+        let Some(mut moving) = self.moving.take() else { return Ok(false) };
+        let version = moving.step.version;
+        let mut sent = 0;
+        while sent < ENCODE_SLICE_BYTES {
+            let Some((stage, bin, to)) = moving.leaving.pop_front() else { break };
+            let mut states = Vec::new();
+            let mut failed = None;
+            self.stages[stage].visit(&mut |state: &mut dyn AnyState| match state.take(bin) {
+                Ok((changed_at, encoded)) => {
+                    sent += encoded.bytes.len();
+                    states.push((changed_at, (encoded.keys > 0).then_some(encoded.bytes)));
+                }
+                Err(error) => failed = Some(WorkerError::State { operator: state.name().to_owned(), error }),
+            });
+            failed.map_or(Ok(()), Err)?;
+            sent += 1;
+            self.mail(to, version, Cargo::Bin { stage: stage_id(stage), bin, states });
+        }
+        moving.bytes += sent as u64;
+        let mut n_missing = 0;
+        for stage in &mut self.stages {
+            n_missing += stage.inlet().arrivals().map_or(0, |arrivals| arrivals.n_missing());
+        }
+        let is_at_cut = moving.at_cut.iter().all(|at_cut| *at_cut);
+        if is_at_cut && moving.leaving.is_empty() && moving.coming.is_empty() && n_missing == 0 {
+            self.routes = version;
+            self.report(Fact::Moved { version, bytes: moving.bytes });
+        } else {
+            self.moving = Some(moving);
+        }
+        Ok(sent > 0)
+    }
+}
+
+fn opened(error: OpenError) -> WorkerError {
+    match error {
+        OpenError::Failed(error) => WorkerError::Stage(error),
+        OpenError::Position { .. } => {
+            WorkerError::Stage(StageError { operator: "source".to_owned(), error: error.to_string().into() })
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A snapshot, as one worker takes it.
+//!
+//! # Steps
+//! 1. The sources put the barrier into the stream.
+//! 2. Each stage, once it has the barrier on all inputs, freezes its dirty bins, notes its sources' positions, prepares
+//!    its sink's transaction, forwards the barrier and goes on.
+//! 3. Frozen bins are encoded in slices between batches and handed to the store, many to an object.
+//! 4. When every stage was at the cut, no bin is frozen and every object is durable, the worker says so.
+//!
+//! # Guarantees
+//! I8 (what is reported is the cut, whole and durable), and P2 (the longest pause is one bin).
+
+use std::collections::BTreeSet;
+
+use super::messages::{Fact, SnapshotPart};
+use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
+use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES};
+use crate::ports::StoreError;
+use crate::snapshot::{BlockRef, ObjectRef, block, object_path};
+use crate::state::{AnyState, EncodedBin};
+
+/// A snapshot under way.
+pub(super) struct Snapshotting {
+    id: SnapshotId,
+    base: Option<SnapshotId>,
+    at_cut: Vec<bool>,
+    part: SnapshotPart,
+    /// The object that is being filled.
+    object: Vec<u8>,
+    n_objects: u32,
+    /// Objects that are not durable yet.
+    storing: BTreeSet<String>,
+}
+
+impl Worker {
+    pub(super) fn begin_snapshot(
+        &mut self,
+        id: SnapshotId,
+        base: Option<SnapshotId>,
+        after: After,
+    ) -> Result<(), WorkerError> {
+        // An earlier one that was given up is replaced: its frozen bins are released by the next freeze.
+        self.snapshotting = Some(Snapshotting {
+            id,
+            base,
+            at_cut: vec![false; self.stages.len()],
+            part: SnapshotPart { id, ..SnapshotPart::default() },
+            object: Vec::new(),
+            n_objects: 0,
+            storing: BTreeSet::new(),
+        });
+        let barrier = Control::Barrier(Barrier::Snapshot(id));
+        match after {
+            After::Run => self.inject(&[barrier]),
+            After::Suspend => self.inject(&[barrier, Control::Suspend]),
+            // The stream has ended: every stage is at the cut already, and no barrier can follow the end.
+            After::Finish => {
+                for stage in 0..self.stages.len() {
+                    self.note_cut(stage, id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn cut_for_snapshot(&mut self, stage: usize, id: SnapshotId) -> Result<(), WorkerError> {
+        self.stages[stage].flush()?;
+        self.note_cut(stage, id)?;
+        self.stages[stage].forward(Barrier::Snapshot(id))?;
+        Ok(())
+    }
+
+    fn note_cut(&mut self, stage: usize, id: SnapshotId) -> Result<(), WorkerError> {
+        // The barrier of a snapshot that was given up still cuts: ids only grow, so state must see each of them.
+        let mut given_up = Snapshotting::given_up(id);
+        let task = self.snapshotting.as_mut().filter(|task| task.id == id).unwrap_or(&mut given_up);
+        let built = &mut self.stages[stage];
+        built.visit(&mut |state: &mut dyn AnyState| state.freeze(id, task.base));
+        if let Some(source) = built.inlet().source() {
+            let positions = source.positions(id)?.into_iter().collect();
+            task.part.sources.insert(source.name().to_owned(), positions);
+        }
+        if let Some(sink) = built.sink() {
+            let handles = sink.prepare(id)?;
+            if sink.kind() == OperatorKind::TransactionalSink {
+                task.part.sinks.insert(sink.name().to_owned(), handles);
+            }
+        }
+        if let Some(at_cut) = task.at_cut.get_mut(stage) {
+            *at_cut = true;
+        }
+        Ok(())
+    }
+
+    /// Encodes a slice; whether there was anything to do.
+    pub(super) fn go_on_snapshotting(&mut self) -> Result<bool, WorkerError> {
+        let Some(mut task) = self.snapshotting.take() else { return Ok(false) };
+        let encoded = self.encode_slice(&mut task);
+        match encoded {
+            Err(reason) => {
+                let id = task.id;
+                self.report(Fact::SnapshotFailed { id, reason });
+                Ok(true)
+            }
+            Ok(encoded_bytes) => {
+                let is_encoded = encoded_bytes == 0 && task.at_cut.iter().all(|at_cut| *at_cut);
+                if is_encoded && !task.object.is_empty() {
+                    self.store_object(&mut task);
+                }
+                if is_encoded && task.storing.is_empty() {
+                    self.report(Fact::SnapshotTaken(Box::new(task.part)));
+                } else {
+                    self.snapshotting = Some(task);
+                }
+                Ok(encoded_bytes > 0)
+            }
+        }
+    }
+
+    fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<usize, String> {
+        let mut n_bytes = 0;
+        for stage in 0..self.stages.len() {
+            if !task.at_cut[stage] {
+                continue;
+            }
+            let mut failed = None;
+            let mut is_full = false;
+            self.stages[stage].visit(&mut |state: &mut dyn AnyState| {
+                while !is_full && failed.is_none() {
+                    match state.encode_next() {
+                        Ok(None) => break,
+                        Ok(Some(encoded)) => {
+                            n_bytes += encoded.bytes.len().max(1);
+                            failed = task.add(state.name(), &encoded).err();
+                        }
+                        Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
+                    }
+                    is_full = n_bytes >= ENCODE_SLICE_BYTES || task.object.len() >= OBJECT_BYTES;
+                }
+            });
+            if let Some(reason) = failed {
+                return Err(reason);
+            }
+            if task.object.len() >= OBJECT_BYTES {
+                self.store_object(task);
+            }
+            if is_full {
+                break;
+            }
+        }
+        Ok(n_bytes)
+    }
+
+    fn store_object(&mut self, task: &mut Snapshotting) {
+        let path = object_path(self.generation, task.id, self.me, u64::from(task.n_objects));
+        let bytes = std::mem::take(&mut task.object);
+        task.n_objects += 1;
+        task.storing.insert(path.clone());
+        task.part.objects.push(ObjectRef { path: path.clone(), bytes: bytes.len() as u64 });
+        self.port.put(path, bytes);
+    }
+
+    pub(super) fn stored(&mut self, path: &str, result: Result<(), StoreError>) {
+        let Some(task) = &mut self.snapshotting else { return };
+        if !task.storing.remove(path) {
+            return;
+        }
+        if let Err(error) = result {
+            let id = task.id;
+            self.snapshotting = None;
+            self.report(Fact::SnapshotFailed { id, reason: error.to_string() });
+        }
+    }
+}
+
+impl Snapshotting {
+    /// Stands for a snapshot nobody waits for any more: no bin has changed since the end of time, so none is frozen.
+    fn given_up(id: SnapshotId) -> Self {
+        Self {
+            id,
+            base: Some(SnapshotId(u64::MAX)),
+            at_cut: Vec::new(),
+            part: SnapshotPart::default(),
+            object: Vec::new(),
+            n_objects: 0,
+            storing: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, operator: &str, encoded: &EncodedBin) -> Result<(), String> {
+        let block = if encoded.keys == 0 {
+            None
+        } else {
+            let sealed = block::seal(&encoded.bytes, &mut self.object)
+                .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;
+            Some(BlockRef {
+                object: self.n_objects,
+                offset: sealed.offset,
+                bytes: sealed.bytes,
+                checksum: sealed.checksum,
+                keys: encoded.keys,
+            })
+        };
+        match self.part.state.get_mut(operator) {
+            Some(bins) => bins.push((encoded.bin, block)),
+            None => {
+                self.part.state.insert(operator.to_owned(), vec![(encoded.bin, block)]);
+            }
+        }
+        Ok(())
+    }
+}
