@@ -5,6 +5,7 @@ pub mod codec;
 pub mod element;
 pub mod exchange;
 pub mod ids;
+pub mod key;
 pub mod limits;
 pub mod operators;
 pub mod ports;
