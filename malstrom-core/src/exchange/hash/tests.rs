@@ -97,7 +97,8 @@ fn texts_that_differ_in_length_or_one_byte_do_not_collide() {
 /// Chi-square over `n_bins` bins is near `n_bins` with a deviation of `sqrt(2 * n_bins)`; six deviations are allowed.
 #[track_caller]
 fn assert_even(what: &str, hashes: &[u64]) {
-    let parts: [(&str, usize, fn(u64) -> usize); 4] = [
+    type Part = (&'static str, usize, fn(u64) -> usize);
+    let parts: [Part; 4] = [
         ("bin", 4096, |hash| bin_of(hash, 4095)),
         ("tag", 128, |hash| (hash >> 57) as usize),
         ("low bits", 4096, |hash| (hash & 4095) as usize),
