@@ -2,6 +2,7 @@
 //! randomness. Time, messages and stored bytes come in through [`ports`].
 
 pub mod codec;
+pub mod coordinator;
 pub mod element;
 pub mod exchange;
 pub mod ids;

@@ -1,0 +1,3 @@
+//! What the coordinator decides.
+
+pub mod plan;
