@@ -7,17 +7,19 @@
 //!
 //! # Guarantees
 //! - Nothing is deleted that the newest commits, a savepoint, or the running snapshot needs (I10). The running one
-//!   needs what it writes, which is of the coordinator's own generation and above every committed id, and what the
-//!   newest commit needs.
+//!   needs what it writes, which is of the coordinator's own generation and above the id of its base, and what its
+//!   base needs. (The base may be older than the newest commits: these may have turned out to be damaged.)
+//! - Every commit that is left in the log has all its objects, if they were there before.
 //! - Nothing is deleted while something in the log cannot be read or explained; [`Plan::held_by`] says what.
 //! - A number of the log whose entry was a claim is free again only after all claims below it are gone: the lower
 //!   number is deleted first, and what stays in place are savepoints and the *newest* claim. So **a coordinator that
-//!   has appended an entry and then still finds its own claim in the log knows that the number was never used
-//!   before** (I12): the entry a newer coordinator would have put there is a claim, and that could only have been
-//!   trimmed after its own. Without its claim it has been fenced, and its entry is void.
+//!   has appended an entry and then still finds its own claim in the log, token and all, knows that the number was
+//!   never used before** (I12): what a newer coordinator would have put there is a claim, which could only have been
+//!   trimmed after its own. Without its claim it has been fenced: its entry is void and it had better delete it. (The
+//!   token matters: another fenced coordinator may have written where the claim was.)
 //!
 //! # Assumptions
-//! Object paths are made by [`object_path`], with the snapshot for which they were written; what a path means that
+//! A coordinator collects only once it has restored, and so knows its base. Object paths are made by [`object_path`], with the snapshot for which they were written; what a path means that
 //! is not made so is not known, and it is left alone.
 
 use std::collections::BTreeSet;
@@ -42,8 +44,9 @@ pub struct Holdings<'a> {
     pub n_retained: NonZeroUsize,
     /// The generation of the coordinator that collects.
     pub generation: Generation,
-    /// The newest snapshot it knows to be committed.
-    pub committed: Option<SnapshotId>,
+    /// The snapshot that its next one is based on: the newest it has committed, or else the one it has restored.
+    /// `None` if the job began afresh and nothing is committed yet.
+    pub base: Option<SnapshotId>,
 }
 
 /// What to delete.
@@ -81,6 +84,14 @@ pub enum Hold {
         /// The coordinator's generation.
         generation: Generation,
     },
+    /// The snapshot that the coordinator goes on from is not in the log: it has not read the whole log.
+    #[error(
+        "nothing is collected while the job log lacks the commit of {snapshot}, on which the next is based"
+    )]
+    BaseMissing {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
 }
 
 /// Decides what to delete.
@@ -90,30 +101,18 @@ pub fn plan(holdings: &Holdings<'_>) -> Plan {
     if let Some(hold) = hold(holdings, &history) {
         return Plan { held_by: Some(hold), ..Plan::default() };
     }
-    let oldest = history.standing.len().saturating_sub(holdings.n_retained.get());
+    let by_count = history.standing.len().saturating_sub(holdings.n_retained.get());
+    let base = history.standing.iter().rposition(|(_, manifest)| Some(manifest.snapshot) == holdings.base);
+    // All from here on are kept, so that no gap is left below a commit which could be trimmed.
+    let oldest = base.map_or(by_count, |base| base.min(by_count));
     let is_kept = |at: usize, manifest: &Manifest| at >= oldest || manifest.savepoint.is_some();
     let kept: Vec<(u64, &Manifest)> = (history.standing.iter().enumerate())
         .filter_map(|(at, &(number, manifest))| is_kept(at, manifest).then_some((number, manifest)))
         .collect();
-    let needed: BTreeSet<&str> = (kept.iter())
-        .flat_map(|(_, manifest)| &manifest.objects)
-        .map(|object| object.path.as_str())
-        .collect();
-    let newest_read = history.standing.iter().map(|(_, manifest)| manifest.snapshot).max();
-    // The lower of the two: what either of them does not call committed may still be running.
-    let committed = newest_read.min(holdings.committed).unwrap_or_default();
-    let is_garbage = |path: &&String| {
-        parse_object_path(path).is_some_and(|name| {
-            let may_be_running = name.generation == holdings.generation && name.snapshot > committed;
-            name.generation <= holdings.generation && !may_be_running && !needed.contains(path.as_str())
-        })
-    };
+    let end = history.standing.get(oldest).map_or(0, |(number, _)| *number);
     Plan {
-        delete_objects: holdings.objects.iter().filter(is_garbage).cloned().collect(),
-        trim_log: history
-            .standing
-            .get(oldest)
-            .map_or_else(Vec::new, |&(end, _)| trim(holdings.entries, &kept, end)),
+        delete_objects: garbage(holdings, &kept),
+        trim_log: trim(holdings.entries, &kept, end),
         held_by: None,
     }
 }
@@ -159,9 +158,12 @@ fn hold(holdings: &Holdings<'_>, history: &History<'_>) -> Option<Hold> {
     let generation = holdings.generation;
     let is_newest = newest_claim(holdings.entries).is_some_and(|(_, newest)| newest == generation)
         && history.standing.last().is_none_or(|(_, manifest)| manifest.generation <= generation);
+    let is_base_missing =
+        |base: &SnapshotId| !history.standing.iter().any(|(_, manifest)| manifest.snapshot == *base);
     unreadable
         .or_else(|| history.hole.map(|number| Hold::Hole { number }))
         .or_else(|| (!is_newest).then_some(Hold::NotNewest { generation }))
+        .or_else(|| holdings.base.filter(is_base_missing).map(|snapshot| Hold::BaseMissing { snapshot }))
 }
 
 fn newest_claim(entries: &[ReadEntry]) -> Option<(u64, Generation)> {
@@ -171,10 +173,25 @@ fn newest_claim(entries: &[ReadEntry]) -> Option<(u64, Generation)> {
     })
 }
 
+/// Objects that no commit in `kept` needs and the running snapshot cannot need.
+fn garbage(holdings: &Holdings<'_>, kept: &[(u64, &Manifest)]) -> Vec<String> {
+    let needed: BTreeSet<&str> =
+        kept.iter().flat_map(|(_, manifest)| &manifest.objects).map(|object| object.path.as_str()).collect();
+    let base = holdings.base.unwrap_or_default();
+    let is_garbage = |path: &&String| {
+        parse_object_path(path).is_some_and(|name| {
+            let may_be_running = name.generation == holdings.generation && name.snapshot > base;
+            name.generation <= holdings.generation && !may_be_running && !needed.contains(path.as_str())
+        })
+    };
+    holdings.objects.iter().filter(is_garbage).cloned().collect()
+}
+
 /// What is below the oldest commit that is retained, but for savepoints and the newest claim.
 fn trim(entries: &[ReadEntry], kept: &[(u64, &Manifest)], end: u64) -> Vec<u64> {
     let claim = newest_claim(entries).map(|(number, _)| number);
-    let stays = |number: u64| Some(number) == claim || kept.iter().any(|(kept, _)| *kept == number);
+    let kept: BTreeSet<u64> = kept.iter().map(|(number, _)| *number).chain(claim).collect();
+    let stays = |number: u64| kept.contains(&number);
     entries.iter().map(|(number, _)| *number).filter(|number| *number < end && !stays(*number)).collect()
 }
 

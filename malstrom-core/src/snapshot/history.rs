@@ -23,50 +23,87 @@ impl<'a> History<'a> {
     ///
     /// A commit is void when
     /// 1. an entry before it is of a newer generation: it was fenced (I12); or
-    /// 2. it is not a savepoint and the number after it is missing though there are higher ones: trimming takes the
-    ///    lower number first, so this entry was written after the trimming, by a coordinator that was fenced long ago;
-    ///    or
-    /// 3. it is not a savepoint and the very next entry is a commit of a newer generation. That generation's claim is
-    ///    not between them, so it came before and has been trimmed: this is the same as 2.
+    /// 2. the number after it is missing though there are higher ones: trimming takes the lower number first, so the
+    ///    commit was written after the trimming, by a coordinator that was fenced long ago; or
+    /// 3. the very next entry shows that a newer generation was there before: it is that generation's commit, or the
+    ///    claim of one newer still. That generation's claim is not between the two, so it came before both and has
+    ///    been trimmed: this is the same as 2.
     ///
-    /// If a commit is void by rule 2 and none that counts is above it, then it is not trimming that explains the
-    /// missing number. That is a hole: what the log says cannot be trusted.
+    /// Trimming always leaves a commit above what it takes. If none that counts is above a commit of rule 2, then the
+    /// missing number is a hole: what the log says cannot be trusted. If none is above one of rule 3, then generations
+    /// were left out because an entry could not be read, and the commit counts.
     ///
-    /// **Caveat.** A savepoint written late by a fenced coordinator cannot be told from one that trimming left in
-    /// place. Its writer is told that it failed (see [`collect`](super::collect)).
+    /// **Caveat.** Rules 2 and 3 are not for savepoints, which trimming leaves in place: one that a fenced coordinator
+    /// wrote late cannot be told from others. Its writer is told that it failed (see [`collect`](super::collect)).
     pub(super) fn of(entries: &'a [ReadEntry]) -> Self {
         debug_assert!(entries.is_sorted_by_key(|(number, _)| *number), "entries ascend by number");
+        let verdicts = verdicts(entries);
+        let sound = verdicts.iter().filter(|(.., verdict)| *verdict == Verdict::Sound);
+        let newest_sound = sound.map(|(number, ..)| *number).next_back();
         let mut history = Self::default();
-        let mut fence = Generation::default();
-        let mut hole = None;
-        for (at, (number, entry)) in entries.iter().enumerate() {
-            let Ok(entry) = entry else { continue };
-            if let Some(manifest) = entry.manifest() {
-                let next = entries.get(at + 1);
-                let may_be_trimmed = manifest.savepoint.is_none();
-                let before_gap = next.is_some_and(|(next, _)| *next > number.saturating_add(1));
-                if entry.generation() < fence || may_be_trimmed && is_outdated_by(manifest, next) {
-                    history.void.push(*number);
-                } else if may_be_trimmed && before_gap {
-                    history.void.push(*number);
-                    hole = Some(number.saturating_add(1));
-                } else {
-                    history.standing.push((*number, manifest));
-                    hole = None;
+        for (number, manifest, verdict) in verdicts {
+            let is_above = Some(number) > newest_sound;
+            match verdict {
+                Verdict::BelowGap if is_above => history.hole = Some(number.saturating_add(1)),
+                Verdict::Sound => {}
+                Verdict::Outdated if is_above => {}
+                Verdict::Fenced | Verdict::BelowGap | Verdict::Outdated => {
+                    history.void.push(number);
+                    continue;
                 }
             }
-            fence = fence.max(entry.generation());
+            history.standing.push((number, manifest));
         }
-        history.hole = hole;
-        let trimmed = entries.first().map_or(0, |(number, _)| *number);
-        if trimmed > 0 && history.standing.is_empty() {
-            history.hole = history.hole.or(Some(trimmed - 1));
+        let first = entries.first().map_or(0, |(number, _)| *number);
+        if first > 0 && history.standing.is_empty() {
+            history.hole = Some(first - 1);
         }
         history
     }
 }
 
-fn is_outdated_by(manifest: &Manifest, next: Option<&ReadEntry>) -> bool {
-    let next = next.and_then(|(_, entry)| entry.as_ref().ok()).and_then(LogEntry::manifest);
-    next.is_some_and(|next| next.generation > manifest.generation)
+/// What speaks against a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing.
+    Sound,
+    /// Rule 1.
+    Fenced,
+    /// Rule 2.
+    BelowGap,
+    /// Rule 3.
+    Outdated,
+}
+
+fn verdicts(entries: &[ReadEntry]) -> Vec<(u64, &Manifest, Verdict)> {
+    let mut verdicts = Vec::new();
+    let mut fence = Generation::default();
+    for (at, (number, entry)) in entries.iter().enumerate() {
+        let Ok(entry) = entry else { continue };
+        if let Some(manifest) = entry.manifest() {
+            let verdict = if manifest.generation < fence {
+                Verdict::Fenced
+            } else if manifest.savepoint.is_some() {
+                Verdict::Sound
+            } else {
+                compare_with_next(*number, manifest, entries.get(at + 1))
+            };
+            verdicts.push((*number, manifest, verdict));
+        }
+        fence = fence.max(entry.generation());
+    }
+    verdicts
+}
+
+fn compare_with_next(number: u64, manifest: &Manifest, next: Option<&ReadEntry>) -> Verdict {
+    let Some((next_number, next)) = next else { return Verdict::Sound };
+    if *next_number > number.saturating_add(1) {
+        return Verdict::BelowGap;
+    }
+    let before_next = match next {
+        Ok(LogEntry::Committed { manifest, .. }) => manifest.generation.0,
+        Ok(LogEntry::Claimed { generation, .. }) => generation.0.saturating_sub(1),
+        Err(_) => return Verdict::Sound,
+    };
+    if before_next > manifest.generation.0 { Verdict::Outdated } else { Verdict::Sound }
 }

@@ -65,11 +65,20 @@ fn i12_a_commit_written_late_into_the_trimmed_part_is_no_candidate() {
     // Number 6 was the claim of generation 2 and has been trimmed.
     let below_a_gap = log([(6, commit(1, 5)), (9, commit(2, 7)), (10, claim(3))]);
     let next_to_the_rest = log([(6, commit(1, 5)), (7, commit(2, 5)), (8, claim(3))]);
-    for entries in [below_a_gap, next_to_the_rest] {
+    let half_trimmed = log([(6, commit(1, 5)), (7, claim(3)), (8, commit(3, 5)), (9, claim(4))]);
+    for entries in [below_a_gap, next_to_the_rest, half_trimmed] {
         let resolution = resolved(entries);
         assert_eq!((resolution.candidates.len(), resolution.void), (1, vec![6]));
-        assert_eq!(resolution.candidates[0].manifest.generation, Generation(2));
+        assert!(resolution.candidates[0].manifest.generation > Generation(1));
     }
+}
+
+#[test]
+fn generations_left_out_because_of_an_unreadable_entry_void_nothing() {
+    // Entry 1 was readable when generation 1 began and not when generation 3 did.
+    let mut entries = log([(0, claim(1)), (2, commit(1, 2)), (3, claim(3))]);
+    entries.push(broken(1));
+    assert_eq!(numbers(&resolved(entries)), [2]);
 }
 
 #[test]
