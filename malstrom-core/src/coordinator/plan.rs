@@ -117,7 +117,7 @@ fn rebalance_shares(owners: &[WorkerId], n_workers: u32) -> Vec<Move> {
         left -= lacks;
         taken.extend(spread(worker, lacks));
     }
-    given.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    given.sort_unstable_by_key(|(place, _)| *place);
     taken.sort_unstable();
     let pairs = given.into_iter().zip(taken);
     pairs.map(|((from, item), to)| Move { item, from: from.worker, to: to.worker }).collect()

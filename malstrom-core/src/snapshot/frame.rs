@@ -173,7 +173,7 @@ mod tests {
         let bytes = with_checksum(b"Test\x01\x01\xff\xff\xff\xffxx".to_vec());
         assert!(matches!(FORMAT.open(&bytes), Err(FrameError::TooLarge { .. })));
         let bytes = with_checksum(b"Test\x01\x01\xff\xff\x00\x00xx".to_vec());
-        assert!(matches!(FORMAT.open(&bytes), Err(FrameError::Malformed { .. })));
+        assert_eq!(FORMAT.open(&bytes), Err(malformed("2 packed bytes cannot hold 65535".to_owned())));
     }
 
     #[test]
