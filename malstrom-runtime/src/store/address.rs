@@ -27,6 +27,7 @@ pub(super) struct Bucket {
     pub(super) root: String,
 }
 
+#[cfg(not(all(feature = "aws", feature = "gcp", feature = "azure")))]
 impl Bucket {
     pub(super) fn feature_off(&self) -> OpenError {
         let feature = match self.cloud {
