@@ -1,0 +1,62 @@
+# What is done often. `just check` is what CI runs, after the tests.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# Lists the recipes.
+default:
+    @just --list
+
+# All that has to hold besides the tests: form, lints, docs, dependencies, boundaries.
+check: fmt-check clippy docs doctest unused dependencies boundaries
+
+# Formats all code.
+fmt:
+    cargo fmt --all
+
+# Runs all tests, each with a limit on hanging, and the examples in the docs.
+test: doctest
+    cargo nextest run --workspace --locked
+
+# Runs the main example.
+wordcount *arguments:
+    cargo run --release --locked --example wordcount -- {{ arguments }}
+
+# Looks for known faults in dependencies. Fetches the advisory database, so it stands apart from `check`.
+advisories:
+    cargo deny --all-features check advisories
+
+[private]
+fmt-check:
+    cargo fmt --all --check
+
+[private]
+clippy:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --package malstrom-runtime --all-targets --features aws,gcp,azure --locked -- -D warnings
+
+[private]
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+[private]
+doctest:
+    cargo test --workspace --doc --locked
+
+# Dependencies that nothing uses.
+[private]
+unused:
+    cargo machete
+
+# Licences, duplicates and sources of dependencies, see deny.toml.
+[private]
+dependencies:
+    cargo deny --all-features check --hide-inclusion-graph licenses bans sources
+
+# Core is deterministic: what brings threads, sockets or files is not in its tree.
+[private]
+boundaries:
+    @tree=$(cargo tree --package malstrom-core --edges normal --prefix none --locked); \
+    if grep -E '^(tokio|flume|object_store|async-std|smol|mio|rand|getrandom) ' <<< "$tree"; then \
+        echo 'malstrom-core must not depend on the crates above: what they do belongs into malstrom-runtime.' >&2; \
+        exit 1; \
+    fi

@@ -1,0 +1,6 @@
+//! The bounds of stores, by name and with the unit last.
+
+/// Objects that one listing returns at most; a folder with more is refused by name.
+pub(super) const LISTED_OBJECTS_MAX: usize = 1 << 22;
+/// Folders remembered as durable by a local store; past it they are made durable once more.
+pub(super) const DURABLE_FOLDERS_MAX: usize = 1 << 12;
