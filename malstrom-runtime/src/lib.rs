@@ -1,1 +1,3 @@
 //! Where Malstrom runs: worker threads, stores, sources and sinks.
+
+pub mod connectors;
