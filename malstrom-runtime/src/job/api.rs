@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use malstrom_core::coordinator::{
-    Event, JobConfig, JobError, JobEvent, Outcome, Reply, Request, RequestError, RescaleReport, SnapshotReport,
+    Event, JobConfig, JobError, JobEvent, Reply, Request, RequestError, RescaleReport, SnapshotReport,
     Status,
 };
 use malstrom_core::ports::SnapshotStore;
@@ -18,7 +18,7 @@ use crate::threads::{Figures, Metrics, Placement, Plan, drive};
 pub struct RunnableJob {
     plan: Plan,
     store: Arc<dyn SnapshotStore>,
-    lock: Option<StoreLock>,
+    lock: StoreLock,
     history: Arc<Mutex<History>>,
     api: JobApi,
 }
@@ -29,7 +29,7 @@ impl RunnableJob {
         placement: Placement,
         define: Arc<dyn Fn(&Job) + Send + Sync>,
         store: Arc<dyn SnapshotStore>,
-        lock: Option<StoreLock>,
+        lock: StoreLock,
         on_event: Box<dyn Fn(&JobEvent) + Send>,
     ) -> Self {
         let metrics = Metrics::new();

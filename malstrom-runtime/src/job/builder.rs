@@ -211,14 +211,12 @@ impl Builder<Defined, Workers> {
         config.check()?;
         // Built once here, so that a fault in it is an error of this call and not the loss of a worker.
         Dataflow::build(config.n_bins, |job| (self.define.define)(job))?;
-        let (store, lock) = match settings.snapshots {
-            Snapshots::Store(store) => (store, None),
-            Snapshots::Url(url) => {
-                let opened = store::open(&url).map_err(|error| JobError::Config { reason: error.to_string() })?;
-                let lock = opened.lock().map_err(|error| JobError::Config { reason: error.to_string() })?;
-                (opened.store().clone(), lock)
-            }
+        let opened = match settings.snapshots {
+            Snapshots::Store(store) => store::OpenedStore::new(store),
+            Snapshots::Url(url) => store::open(&url).map_err(|error| JobError::Config { reason: error.to_string() })?,
         };
+        let lock = opened.lock().map_err(|error| JobError::Config { reason: error.to_string() })?;
+        let store = opened.store();
         Ok(RunnableJob::new(config, settings.placement, self.define.define, store, lock, settings.on_event))
     }
 }

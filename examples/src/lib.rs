@@ -1,0 +1,1 @@
+//! Short programs for Malstrom in reading order.
