@@ -88,5 +88,6 @@ fn variables(cloud: Cloud) -> &'static str {
     }
 }
 
-#[cfg(all(test, feature = "aws"))]
+#[cfg(feature = "aws")]
+#[cfg(test)]
 mod tests;
