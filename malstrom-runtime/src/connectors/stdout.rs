@@ -44,7 +44,7 @@ impl<F> Stdout<F> {
     }
 }
 
-impl<T: Display> Stdout<fn(&T, &mut Vec<u8>)> {
+impl<T: Display + 'static> Stdout<fn(&T, &mut Vec<u8>)> {
     /// A sink that writes records as they are displayed.
     #[must_use]
     pub fn display() -> Self {

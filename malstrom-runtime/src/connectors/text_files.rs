@@ -279,7 +279,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, TextFilesError> {
     for path in paths {
         let path = path.map_err(|error| {
             let path = error.path().to_owned();
-            TextFilesError::Io { path, source: error.into_error() }
+            TextFilesError::Io { path, source: error.into() }
         })?;
         if path.is_file() {
             files.push(path);
