@@ -32,7 +32,7 @@ use super::text::Line;
 /// use malstrom_runtime::connectors::ZipfText;
 ///
 /// let mut text = ZipfText::new(1000).words(25).partitions(2).words_per_line(10);
-/// assert_eq!(text.partitions()?, ["0", "1"]);
+/// assert_eq!(Source::partitions(&mut text)?, ["0", "1"]);
 /// let n_words: Vec<_> = text.lines(0)?.map(|line| line.words().count()).collect();
 /// assert_eq!(n_words, [10, 3]);
 /// # Ok::<(), malstrom_core::operators::BoxError>(())
