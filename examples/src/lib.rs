@@ -9,3 +9,8 @@
 //! 6. `rescale`: more workers and fewer, from another thread, while records flow.
 //! 7. `suspend_and_resume`: stop, and go on at another scale.
 //! 8. `wordcount`: the main job.
+
+/// The program in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
