@@ -26,6 +26,8 @@ pub(crate) struct Channels<T> {
     next: usize,
     watermark: Timestamp,
     is_idle: bool,
+    /// A barrier that the end of a channel let go, behind the watermark it let go too.
+    due: Option<Control>,
 }
 
 struct Channel<T> {
@@ -45,7 +47,7 @@ enum At {
 
 impl<T> Channels<T> {
     pub(crate) fn new() -> Self {
-        Self { channels: Vec::new(), next: 0, watermark: Timestamp::MIN, is_idle: false }
+        Self { channels: Vec::new(), next: 0, watermark: Timestamp::MIN, is_idle: false, due: None }
     }
 
     /// How many channels there are.
@@ -71,6 +73,9 @@ impl<T> Channels<T> {
 
     /// The next thing to do. Every channel is asked at most until it has nothing, or a batch, or a barrier.
     pub(crate) fn poll(&mut self) -> Arrival<T> {
+        if let Some(control) = self.due.take() {
+            return Arrival::Control(control);
+        }
         let n = self.channels.len();
         for turn in 0..n {
             let at = if self.next + turn < n { self.next + turn } else { self.next + turn - n };
@@ -120,7 +125,13 @@ impl<T> Channels<T> {
                 if self.channels.iter().all(|c| c.at == At::Ended) {
                     return Some(Control::End);
                 }
-                self.merge()
+                // The others may be at a barrier that they waited for this channel to reach.
+                let waiting = self.channels.iter().find_map(|channel| match channel.at {
+                    At::Barrier(barrier) => Some(barrier),
+                    _ => None,
+                });
+                self.due = waiting.and_then(|barrier| self.aligned(barrier));
+                self.merge().or_else(|| self.due.take())
             }
         }
     }
@@ -146,6 +157,11 @@ impl<T> Channels<T> {
                 self.watermark = time;
                 self.is_idle = false;
                 Some(Control::Watermark(time))
+            }
+            // A channel has woken behind the merge: whoever reads this stage must be told to wait for it again.
+            Some(_) if self.is_idle => {
+                self.is_idle = false;
+                Some(Control::Watermark(self.watermark))
             }
             None if !self.is_idle => {
                 self.is_idle = true;
