@@ -26,7 +26,8 @@ pub(crate) struct Channels<T> {
     next: usize,
     watermark: Timestamp,
     is_idle: bool,
-    /// A barrier that the end of a channel let go, behind the watermark it let go too.
+    /// What is to be told next: a barrier behind the watermark that the same end of a channel let go, or the watermark
+    /// behind a batch that woke its channel.
     due: Option<Control>,
 }
 
@@ -83,7 +84,9 @@ impl<T> Channels<T> {
                 match self.channels[at].input.try_recv() {
                     None => break,
                     Some(Message::Batch(batch)) => {
-                        self.channels[at].is_idle = false;
+                        if std::mem::take(&mut self.channels[at].is_idle) {
+                            self.due = self.merge();
+                        }
                         self.is_idle = false;
                         self.next = if at + 1 == n { 0 } else { at + 1 };
                         return Arrival::Batch(batch, at);
