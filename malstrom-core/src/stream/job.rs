@@ -140,7 +140,11 @@ impl Job {
     /// Begins a stage.
     #[track_caller]
     pub(crate) fn open<P: Pipe>(&self, pipe: P) -> Stream<P> {
-        let opened_at = Location::caller();
+        self.open_at(pipe, Location::caller())
+    }
+
+    /// Begins a stage that the program opened elsewhere.
+    pub(crate) fn open_at<P: Pipe>(&self, pipe: P, opened_at: &'static Location<'static>) -> Stream<P> {
         let mut graph = self.graph.borrow_mut();
         let id = graph.n_opened;
         graph.n_opened += 1;
@@ -186,3 +190,6 @@ impl Job {
         Ok(Dataflow { stages, description })
     }
 }
+
+#[cfg(test)]
+mod tests;

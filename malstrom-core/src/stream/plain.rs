@@ -1,6 +1,7 @@
 //! Streams without a key.
 
 use std::fmt;
+use std::panic::Location;
 
 use super::{Job, KeyedStream};
 use crate::element::{Keyed, Record};
@@ -189,11 +190,13 @@ impl<P> fmt::Debug for Stream<P> {
 
 #[track_caller]
 fn branches<T: 'static, const N: usize>(job: &Job) -> (Vec<Lane<T>>, [Stream<Inbox<T>>; N]) {
+    // A closure does not pass on who called.
+    let opened_at = Location::caller();
     let mut lanes = Vec::with_capacity(N);
     let streams = std::array::from_fn(|_| {
         let (lane, end) = local_channel();
         lanes.push(Lane::new(lane));
-        job.open(Inbox::new([end]))
+        job.open_at(Inbox::new([end]), opened_at)
     });
     (lanes, streams)
 }
