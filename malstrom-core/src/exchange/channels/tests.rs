@@ -189,6 +189,24 @@ fn rule_2_a_channel_that_wakes_behind_the_merge_ends_the_idleness() {
 }
 
 #[test]
+fn rule_2_a_record_that_wakes_a_channel_ends_the_idleness_even_if_nothing_comes_of_it() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(5);
+    assert_eq!(seen(&mut channels), [watermark(5)]);
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0))]);
+    a.watermark(7);
+    assert_eq!(seen(&mut channels), []);
+    b.watermark(6);
+    assert_eq!(seen(&mut channels), [watermark(6)]);
+    a.control(Control::Idle);
+    b.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [Seen::Control(Control::Idle)]);
+    a.record((0, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((0, 0, 0)), watermark(7)]);
+}
+
+#[test]
 fn rule_3_an_ended_channel_holds_up_no_watermark() {
     let (mut channels, [a, b]) = made();
     a.watermark(1);
@@ -201,13 +219,12 @@ fn rule_3_an_ended_channel_holds_up_no_watermark() {
 #[test]
 fn rule_3_an_ended_channel_holds_up_no_barrier() {
     let (mut channels, [a, b]) = made();
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0))]);
     a.control(Control::End);
     b.control(CUT);
-    b.record((1, 1, 0));
-    assert_eq!(
-        seen(&mut channels),
-        [Seen::Control(Control::Idle), Seen::Control(CUT), Seen::Record((1, 1, 0))]
-    );
+    b.record((1, 1, 1));
+    assert_eq!(seen(&mut channels), [Seen::Control(CUT), Seen::Record((1, 1, 1))]);
 }
 
 #[test]
