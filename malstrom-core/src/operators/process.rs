@@ -1,5 +1,7 @@
 //! `process`: the general keyed operator, with a state that can be absent and any number of records out.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::{Emit, Operator};
 use crate::element::{Keyed, Record};
 use crate::exchange::Data;
@@ -28,7 +30,7 @@ pub trait KeyedOperator<K, V>: 'static {
 /// Runs a [`KeyedOperator`]. See [`KeyedStream::process`](crate::stream::KeyedStream::process).
 #[derive(Debug)]
 pub struct Process<K, S, Op> {
-    state: KeyedState<K, Option<S>>,
+    state: KeyedState<K, Kept<S>>,
     operator: Op,
 }
 
@@ -49,7 +51,7 @@ where
     #[inline]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, Op::Out>>) {
         let Keyed { hash, key, value } = record.value;
-        let (kept, state) = self.state.get_or_insert_with(hash, key.clone(), || None);
+        let (kept, Kept(state)) = self.state.get_or_insert_with(hash, key.clone(), || Kept(None));
         let mut out = WithKey { hash, key: &key, out };
         self.operator.process(kept, state, Record { time: record.time, value }, &mut out);
         if state.is_none() {
@@ -64,6 +66,26 @@ where
 
     fn visit(&mut self, visitor: &mut dyn StateVisitor) {
         visitor.visit(&mut self.state);
+    }
+}
+
+/// A state as it lies in the table: `None` only while its record is worked on. It is encoded as the state alone, since
+/// the codec cannot tell `Some(())` or `Some(None)` from `None`.
+#[derive(Debug)]
+struct Kept<S>(Option<S>);
+
+impl<S: Serialize> Serialize for Kept<S> {
+    fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        match &self.0 {
+            Some(state) => state.serialize(serializer),
+            None => Err(serde::ser::Error::custom("a state that is `None` is forgotten, not kept")),
+        }
+    }
+}
+
+impl<'de, S: Deserialize<'de>> Deserialize<'de> for Kept<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        S::deserialize(deserializer).map(|state| Self(Some(state)))
     }
 }
 
@@ -111,3 +133,6 @@ where
         self.made.drain(..).for_each(|value| out.emit(Record { time: record.time, value }));
     }
 }
+
+#[cfg(test)]
+mod tests;
