@@ -1,4 +1,4 @@
-//! Operators, one a file, and the traits for a user's own.
+//! Operators, one a file, the sources and sinks that need nothing from outside, and the traits for a user's own.
 
 mod collect;
 mod discard;
