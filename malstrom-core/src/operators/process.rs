@@ -11,6 +11,26 @@ use crate::state::{KeyedState, StateKey, StateVisitor};
 /// `FnMut(&K, &mut Option<S>, Record<V>, &mut Vec<Out>)` is one.
 ///
 /// The state passed in is the only thing that survives: it is part of snapshots and moves with its key.
+///
+/// ```
+/// use malstrom_core::element::Record;
+/// use malstrom_core::operators::{Discard, Emit, KeyedOperator, from_iter};
+///
+/// /// Passes on the first value of each key.
+/// struct First;
+/// impl KeyedOperator<u64, u64> for First {
+///     type State = ();
+///     type Out = u64;
+///     fn process(&mut self, _: &u64, seen: &mut Option<()>, n: Record<u64>, out: &mut impl Emit<u64>) {
+///         if seen.replace(()).is_none() { out.emit(n); }
+///     }
+/// }
+/// # malstrom_core::stream::Dataflow::build(4, |job| {
+/// #     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+/// #     keyed.process_with("first", First).sink("firsts", Discard);
+/// # })?;
+/// # Ok::<(), malstrom_core::stream::BuildError>(())
+/// ```
 pub trait KeyedOperator<K, V>: 'static {
     /// What is kept for each key.
     type State: Data;

@@ -73,6 +73,17 @@ pub struct Dataflow {
 impl Dataflow {
     /// Builds a dataflow for a job of `n_bins` bins, a power of two.
     ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     job.source("numbers", from_iter(|| 0..10_u64)).sink("nowhere", Discard);
+    /// })?;
+    /// assert_eq!((dataflow.description().n_stages, dataflow.description().n_edges), (1, 0));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    ///
     /// # Errors
     /// If the closure uses a name twice or leaves a stream unused.
     pub fn build(n_bins: u32, define: impl FnOnce(&Job)) -> Result<Self, BuildError> {
@@ -116,6 +127,18 @@ impl Job {
     }
 
     /// Begins a stream at a source. The name identifies the source's positions in snapshots for ever.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.sink("nowhere", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "nowhere"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn source<S: Source>(&self, name: &str, source: S) -> Stream<SourceInlet<S>> {
         self.register(name, OperatorKind::Source);
