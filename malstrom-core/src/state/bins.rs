@@ -131,6 +131,7 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
         self.epoch = id;
         self.early.clear();
+        self.failed = None;
         let dirty =
             |slot: &BinSlot<K, S>| base.map_or(!slot.table.is_empty(), |base| slot.changed_at >= base);
         self.frozen = Frozen::of(self.bins.iter().map(dirty));
@@ -158,6 +159,9 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
     }
 
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {
+        if bin.index() >= self.bins.len() {
+            return Err(self.malformed(bin, "the job has no such bin"));
+        }
         let mut table = BinTable::new();
         if !bytes.is_empty() {
             let (count, mut rest) =
