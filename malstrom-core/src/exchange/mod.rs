@@ -16,4 +16,4 @@ pub use parcel::{
 pub(crate) use channels::{Arrival, Channels};
 #[cfg(test)]
 pub(crate) use lane::Message;
-pub(crate) use lane::{Lane, Receive, Remote, local_channel};
+pub(crate) use lane::{Lane, Receive, Remote, drain_all, local_channel};

@@ -215,3 +215,6 @@ impl<S: Source> std::fmt::Debug for SourceInlet<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

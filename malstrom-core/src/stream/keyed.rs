@@ -155,6 +155,7 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     /// assert!(dataflow.description().operators.keys().eq(["numbers", "pair", "pairs"]));
     /// # Ok::<(), malstrom_core::stream::BuildError>(())
     /// ```
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
     pub fn process<S, T, F>(
         self,
@@ -189,6 +190,7 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     /// assert!(dataflow.description().operators.keys().eq(["numbers", "first", "firsts"]));
     /// # Ok::<(), malstrom_core::stream::BuildError>(())
     /// ```
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
     pub fn process_with<Op: KeyedOperator<K, V, Out: 'static>>(
         self,

@@ -70,7 +70,8 @@ fn draining_ahead_shows_the_value_so_many_places_behind() {
 fn i15_times_that_do_not_match_the_values_are_refused() {
     let whole = bytes_of(&[1, 2], &[(0, 2)]);
     assert_eq!(returned::<u32>(&whole).len(), 2);
-    let broken: [(&[u32], &[(i64, u32)]); 6] = [
+    type Parts<'a> = (&'a [u32], &'a [(i64, u32)]);
+    let broken: [Parts<'_>; 6] = [
         (&[1, 2], &[]),
         (&[1, 2], &[(0, 1)]),
         (&[1, 2], &[(0, 3)]),

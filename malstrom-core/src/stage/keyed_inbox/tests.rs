@@ -7,8 +7,10 @@ use crate::ports::Nanos;
 
 const N_BINS: u32 = 64;
 
+type Sender = Lane<Keyed<u32, u32>>;
+
 /// An inbox with one local channel for each of `N` senders.
-fn made<const N: usize>() -> (KeyedInbox<u32, u32>, [Lane<Keyed<u32, u32>>; N]) {
+fn made<const N: usize>() -> (KeyedInbox<u32, u32>, [Sender; N]) {
     let mut inbox = KeyedInbox::new(EdgeId(0), N_BINS);
     let lanes = std::array::from_fn(|_| {
         let (sender, receiver) = local_channel();
@@ -27,7 +29,7 @@ fn record(key: u32, value: u32) -> Record<Keyed<u32, u32>> {
 }
 
 /// Sends these records in one batch.
-fn send(lane: &mut Lane<Keyed<u32, u32>>, records: &[(u32, u32)]) {
+fn send(lane: &mut Sender, records: &[(u32, u32)]) {
     records.iter().for_each(|(key, value)| lane.push(record(*key, *value)));
     lane.flush();
 }
