@@ -1,11 +1,15 @@
 //! Every bound of the engine, by name and with its unit last.
 
+use std::time::Duration;
+
 /// Records in a batch that crosses an exchange.
 pub const BATCH_RECORDS: usize = 1024;
 /// Messages that wait in one channel between two stages before its sender keeps what it has.
 pub const CHANNEL_MESSAGES_MAX: usize = 16;
 /// Records a source stage emits between two looks at its outlet.
 pub const SOURCE_READ_RECORDS: usize = 512;
+/// How long a source has nothing before it is idle, and left out of the merge of watermarks.
+pub const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// Source reads after which a busy stage flushes batches that are not full.
 pub const FLUSH_AFTER_READS: u32 = 32;
 /// Records that wait, per stage, for bins that are on their way; past it the stage reads no further.
