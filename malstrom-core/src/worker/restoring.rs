@@ -134,6 +134,8 @@ impl Worker {
     }
 
     fn open_all(&mut self, order: &RestoreOrder) -> Result<(), OpenError> {
+        // A sink learns its name and generation first: with these it fences older generations before it recovers.
+        self.open_sinks()?;
         if let Some(handles) = &order.sinks {
             for stage in &mut self.stages {
                 if let Some(sink) = stage.sink() {
@@ -142,7 +144,6 @@ impl Worker {
                 }
             }
         }
-        self.open_sinks()?;
         for stage in &mut self.stages {
             let Some(source) = stage.inlet().source() else { continue };
             let partitions: Option<&IndexMap<String, Option<Vec<u8>>>> = order.partitions.get(source.name());
