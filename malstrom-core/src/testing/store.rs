@@ -7,9 +7,9 @@ use std::task::{Poll, Waker};
 
 use super::clock::{Event, Shared};
 use super::rng::Rng;
-use crate::ids::SnapshotId;
+use crate::ids::{Generation, SnapshotId};
 use crate::ports::{ObjectInfo, SendFuture, SnapshotStore, StoreError};
-use crate::snapshot::{LogEntry, Manifest, log};
+use crate::snapshot::{LogEntry, Manifest, log, resolve};
 use crate::worker::messages::ToWorker;
 
 /// A handle to the simulated store, as a coordinator sees it.
@@ -65,8 +65,11 @@ struct Call {
 #[derive(Debug)]
 pub(super) struct Objects {
     objects: BTreeMap<String, (Vec<u8>, u64)>,
-    /// What the log says, entry by entry, as far as it can be read.
-    pub(super) commits: BTreeMap<u64, Manifest>,
+    /// What the log says, entry by entry.
+    entries: BTreeMap<u64, LogEntry>,
+    /// Every commit that was ever made by who had the newest claim: the snapshot, and the scale.
+    committed: BTreeMap<SnapshotId, u32>,
+    newest_claim: Generation,
     pub(super) is_damaged: bool,
     calls: BTreeMap<u64, Call>,
     n_calls: u64,
@@ -82,7 +85,9 @@ impl Objects {
     pub(super) fn new(rng: Rng) -> Self {
         Self {
             objects: BTreeMap::new(),
-            commits: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            newest_claim: Generation(0),
             is_damaged: false,
             calls: BTreeMap::new(),
             n_calls: 0,
@@ -93,20 +98,45 @@ impl Objects {
         }
     }
 
-    /// Whether a commit of this snapshot is in the log.
+    /// Whether this snapshot was committed, by who was entitled to.
     pub(super) fn has_commit(&self, snapshot: SnapshotId) -> bool {
-        self.commits.values().any(|manifest| manifest.snapshot == snapshot)
+        self.committed.contains_key(&snapshot)
+    }
+
+    /// Whether a snapshot was committed at this scale.
+    pub(super) fn has_scale(&self, n_workers: u32) -> bool {
+        self.committed.values().any(|n| *n == n_workers)
+    }
+
+    /// The commits that count, newest first.
+    fn standing(&self) -> Vec<Manifest> {
+        let entries = self.entries.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect();
+        let resolution = resolve("simulated", entries);
+        let candidates = resolution.map(|resolution| resolution.candidates).unwrap_or_default();
+        candidates.into_iter().map(|candidate| candidate.manifest).collect()
     }
 
     /// Paths that a commit in the log needs and that are not there.
     pub(super) fn missing(&self) -> Vec<String> {
-        let needed = self.commits.values().flat_map(|manifest| &manifest.objects);
+        let standing = self.standing();
+        let needed = standing.iter().flat_map(|manifest| &manifest.objects);
         needed.filter(|object| !self.objects.contains_key(&object.path)).map(|o| o.path.clone()).collect()
+    }
+
+    fn note_entry(&mut self, number: u64, entry: LogEntry) {
+        match &entry {
+            LogEntry::Claimed { generation, .. } => self.newest_claim = self.newest_claim.max(*generation),
+            LogEntry::Committed { manifest, .. } if manifest.generation >= self.newest_claim => {
+                self.committed.insert(manifest.snapshot, manifest.routes.n_workers);
+            }
+            LogEntry::Committed { .. } => {}
+        }
+        self.entries.insert(number, entry);
     }
 
     /// Harms an object of the newest commit; which, and how.
     pub(super) fn damage(&mut self) -> Option<String> {
-        let objects = self.commits.values().next_back().map(|manifest| manifest.objects.clone())?;
+        let objects = self.standing().first().map(|manifest| manifest.objects.clone())?;
         let path = objects.get(self.rng.below(objects.len() as u64) as usize)?.path.clone();
         self.is_damaged = true;
         let how = self.rng.below(3);
@@ -127,10 +157,8 @@ impl Objects {
                 return Err(StoreError::Exists { path: path.clone() });
             }
             Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
-                if let (Some(number), Ok(LogEntry::Committed { manifest, .. })) =
-                    (log::number_of(path), log::decode(bytes))
-                {
-                    self.commits.insert(number, *manifest);
+                if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {
+                    self.note_entry(number, entry);
                 }
                 self.objects.insert(path.clone(), (bytes.clone(), now));
                 Ok(Answer::Done)
@@ -159,7 +187,7 @@ impl Objects {
             }
             Ask::Delete(path) => {
                 if let Some(number) = log::number_of(path) {
-                    self.commits.remove(&number);
+                    self.entries.remove(&number);
                 }
                 self.objects.remove(path);
                 Ok(Answer::Done)

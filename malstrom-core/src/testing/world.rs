@@ -463,9 +463,7 @@ impl World {
             Ask::Rescale(n) => Request::Rescale(
                 n,
                 self.reply(of, move |core: &super::clock::Core, report: &coordinator::RescaleReport| {
-                    let newest = core.objects.commits.values().next_back();
-                    let is_durable = report.from == report.to
-                        || newest.is_some_and(|manifest| manifest.routes.n_workers == report.to);
+                    let is_durable = report.from == report.to || core.objects.has_scale(report.to);
                     (!is_durable).then(|| format!("I16: a rescale to {n} was answered and is not durable"))
                 }),
             ),
