@@ -32,9 +32,11 @@ struct Inner {
     spread: Duration,
     rng: RefCell<Rng>,
     sinks: RefCell<BTreeMap<String, SinkLog>>,
-    n_written: Cell<u64>,
     n_errors_due: Cell<u32>,
 }
+
+/// The committed transactions of a sink.
+pub(super) type Shown = Vec<(SnapshotId, Vec<Output>)>;
 
 /// A record of a simulated source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,7 +78,7 @@ struct SinkLog {
 #[derive(Clone, Debug)]
 struct Transaction {
     snapshot: SnapshotId,
-    outputs: Vec<(u64, Output)>,
+    outputs: Vec<Output>,
 }
 
 impl SimContext {
@@ -88,7 +90,6 @@ impl SimContext {
             spread,
             rng,
             sinks: RefCell::new(BTreeMap::new()),
-            n_written: Cell::new(0),
             n_errors_due: Cell::new(0),
         }))
     }
@@ -133,16 +134,15 @@ impl SimContext {
         self.0.n_errors_due.set(0);
     }
 
-    /// What each sink shows: in the order in which it was written.
-    pub(super) fn committed(&self) -> BTreeMap<String, Vec<Output>> {
-        let sinks = self.0.sinks.borrow();
+    /// What each sink shows: its transactions with the snapshot of each, in the order of the snapshots.
+    pub(super) fn committed(&self) -> BTreeMap<String, Shown> {
         let of = |log: &SinkLog| {
-            let mut outputs: Vec<(u64, Output)> =
-                log.committed.values().flat_map(|transaction| transaction.outputs.clone()).collect();
-            outputs.sort_by_key(|(at, _)| *at);
-            outputs.into_iter().map(|(_, output)| output).collect()
+            let mut shown: Shown =
+                log.committed.values().map(|done| (done.snapshot, done.outputs.clone())).collect();
+            shown.sort_by_key(|(snapshot, _)| *snapshot);
+            shown
         };
-        sinks.iter().map(|(name, log)| (name.clone(), of(log))).collect()
+        self.0.sinks.borrow().iter().map(|(name, log)| (name.clone(), of(log))).collect()
     }
 
     fn fixed(&self, what: &str) -> Rng {
@@ -291,7 +291,7 @@ pub struct SimSink {
     name: String,
     generation: Generation,
     is_open: bool,
-    outputs: Vec<(u64, Output)>,
+    outputs: Vec<Output>,
 }
 
 impl SimSink {
@@ -326,9 +326,7 @@ impl TransactionalSink<Output> for SimSink {
         if !self.is_open {
             self.context.0.core.lock().violation("a sink was written to before it was open".to_owned());
         }
-        let at = self.context.0.n_written.get();
-        self.context.0.n_written.set(at + 1);
-        self.outputs.push((at, record.value));
+        self.outputs.push(record.value);
         Ok(())
     }
 

@@ -50,6 +50,7 @@ pub(super) struct Plan {
     pub(super) store_us_max: u64,
     pub(super) store_faults_per_mille: u64,
     pub(super) store_slow_per_mille: u64,
+    pub(super) snapshot_deadline: Duration,
     pub(super) chaos: Duration,
     pub(super) faults: Vec<(Duration, Fault)>,
     pub(super) asks: Vec<(Duration, Ask)>,
@@ -69,6 +70,7 @@ impl Plan {
             store_us_max: 500,
             store_faults_per_mille: 0,
             store_slow_per_mille: 0,
+            snapshot_deadline: Duration::from_millis(1500),
             chaos: Duration::ZERO,
             faults: Vec::new(),
             asks: Vec::new(),
@@ -94,6 +96,7 @@ impl Plan {
         if rng.per_mille(300) {
             plan.store_slow_per_mille = [10, 60, 200][rng.below(3) as usize];
         }
+        plan.snapshot_deadline = Duration::from_millis([100, 300, 1500][rng.below(3) as usize]);
         let draw = |rng: &mut Rng| Duration::from_micros(rng.below(chaos_ms * 1000));
         let kinds: [fn(&mut Rng) -> Fault; 7] = [
             |_| Fault::CrashWorker,

@@ -1,7 +1,7 @@
 //! A store in simulated time. Calls take time, and fail in every way a port may: before the effect, after it, with the
 //! effect much later, too late for whoever waits. What was acknowledged is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -70,6 +70,9 @@ pub(super) struct Objects {
     /// Every commit that was ever made by who had the newest claim: the snapshot, and the scale.
     committed: BTreeMap<SnapshotId, u32>,
     newest_claim: Generation,
+    /// Numbers that were deleted. A put that takes effect only after its entry was trimmed brings the entry back;
+    /// whoever restores it finds its objects gone and goes on to another, and the next collection trims it again.
+    trimmed: BTreeSet<u64>,
     pub(super) is_damaged: bool,
     calls: BTreeMap<u64, Call>,
     n_calls: u64,
@@ -88,6 +91,7 @@ impl Objects {
             entries: BTreeMap::new(),
             committed: BTreeMap::new(),
             newest_claim: Generation(0),
+            trimmed: BTreeSet::new(),
             is_damaged: false,
             calls: BTreeMap::new(),
             n_calls: 0,
@@ -113,7 +117,8 @@ impl Objects {
         let entries = self.entries.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect();
         let resolution = resolve("simulated", entries);
         let candidates = resolution.map(|resolution| resolution.candidates).unwrap_or_default();
-        candidates.into_iter().map(|candidate| candidate.manifest).collect()
+        let candidates = candidates.into_iter().filter(|candidate| !self.trimmed.contains(&candidate.number));
+        candidates.map(|candidate| candidate.manifest).collect()
     }
 
     /// Paths that a commit in the log needs and that are not there.
@@ -188,6 +193,7 @@ impl Objects {
             Ask::Delete(path) => {
                 if let Some(number) = log::number_of(path) {
                     self.entries.remove(&number);
+                    self.trimmed.insert(number);
                 }
                 self.objects.remove(path);
                 Ok(Answer::Done)
@@ -271,6 +277,11 @@ impl Shared {
         let is_stale = !core.is_calm && store.rng.per_mille(store.faults_per_mille * 4);
         if call.has_effect {
             call.answer = Some(store.apply(&call.ask, now, is_stale));
+        }
+        if let (Ask::PutNew(path, _) | Ask::Delete(path), Some(Ok(_))) = (&call.ask, &call.answer) {
+            let after = if call.is_replied { ", after the reply" } else { "" };
+            let text = format!("store: {} {path}{after}", call.ask.action().0);
+            core.trace.note(now, text);
         }
         call.is_applied = true;
         if let Ask::Delete(path) = &call.ask

@@ -203,7 +203,7 @@ impl World {
         config.deadlines = Deadlines {
             build: Duration::from_millis(2000),
             restore: Duration::from_millis(4000),
-            snapshot: Duration::from_millis(1500),
+            snapshot: self.plan.snapshot_deadline,
             step: Duration::from_millis(3000),
             settle: Duration::from_millis(1500),
             finish: Duration::from_millis(20_000),
@@ -516,6 +516,7 @@ impl World {
         core.objects.latency_us_max = core.objects.latency_us_max.min(2000);
         core.note("calm".to_owned());
         drop(core);
+        self.net.borrow_mut().calm();
         self.n_no_start = 0;
         self.context.calm();
         for actor in &mut self.actors {
