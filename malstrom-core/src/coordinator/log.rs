@@ -11,7 +11,7 @@
 use super::recover::Failure;
 use super::{Coordinator, JobError};
 use crate::ids::Generation;
-use crate::limits::{LOG_APPEND_ATTEMPTS_MAX, LOG_ENTRIES_MAX};
+use crate::limits::{LOG_APPEND_ATTEMPTS_MAX, LOG_ENTRIES_MAX, LOG_READ_ATTEMPTS_MAX};
 use crate::ports::StoreError;
 use crate::snapshot::{LogEntry, Manifest, ReadEntry, log};
 
@@ -32,16 +32,27 @@ enum Appended {
 }
 
 impl Coordinator {
-    /// Reads the whole log.
+    /// Reads the whole log, as it was at one moment: when a listed entry is gone by the time it is read, somebody trims
+    /// the log, and what was read of it does not fit together.
     pub(super) async fn read_log(&self) -> Result<Vec<ReadEntry>, StoreError> {
+        for attempt in 0..LOG_READ_ATTEMPTS_MAX {
+            if let Some(entries) = self.read_listed().await? {
+                return Ok(entries);
+            }
+            self.host.sleep(self.backoff(attempt)).await;
+        }
+        let reason = "its entries are deleted faster than they can be read".to_owned();
+        Err(StoreError::Failed { action: "get", path: log::FOLDER.to_owned(), reason })
+    }
+
+    async fn read_listed(&self) -> Result<Option<Vec<ReadEntry>>, StoreError> {
         let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
         let mut numbers: Vec<u64> = listed.iter().filter_map(|object| log::number_of(&object.path)).collect();
         numbers.sort_unstable();
         let mut entries = Vec::with_capacity(numbers.len());
         for number in numbers.into_iter().take(LOG_ENTRIES_MAX) {
-            if let Some(entry) = self.read_entry(number).await? {
-                entries.push((number, entry));
-            }
+            let Some(entry) = self.read_entry(number).await? else { return Ok(None) };
+            entries.push((number, entry));
         }
         // A listing may lag behind: what it does not show yet is read by its number.
         let mut next = entries.last().map_or(0, |(last, _): &ReadEntry| last + 1);
@@ -49,7 +60,7 @@ impl Coordinator {
             entries.push((next, entry));
             next += 1;
         }
-        Ok(entries)
+        Ok(Some(entries))
     }
 
     async fn read_entry(&self, number: u64) -> Result<Option<Result<LogEntry, String>>, StoreError> {
@@ -66,17 +77,32 @@ impl Coordinator {
         let token = self.host.token();
         let entry = LogEntry::Claimed { job: self.config.job.clone(), generation, token };
         let number = self.log.next;
-        let is_mine = matches!(self.append(&entry).await?, Appended::Mine);
-        if is_mine {
-            self.log.claim = (number, token);
+        if let Appended::Taken(_) = self.append(&entry).await? {
+            return Ok(false);
         }
-        Ok(is_mine)
+        // The number may have been free because the log has grown past it and been trimmed since it was read. A claim
+        // below other entries claims nothing, and would make readers take them for fenced.
+        let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
+        if entries.last().is_some_and(|(last, _)| *last > number) {
+            let next = entries.iter().find(|(found, _)| *found == number + 1).map(|(_, entry)| entry);
+            let is_followed = match next {
+                Some(Ok(LogEntry::Claimed { generation: by, .. })) => *by > generation,
+                Some(Err(_)) => true,
+                Some(Ok(LogEntry::Committed { .. })) | None => false,
+            };
+            if !is_followed {
+                let path = log::path(number);
+                let _ = self.retry("delete", || self.store.delete(&path)).await;
+            }
+            return Ok(false);
+        }
+        self.log.claim = (number, token);
+        Ok(true)
     }
 
     /// Appends a commit. When this returns, the snapshot is committed.
     pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
         let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
-        let number = self.log.next;
         if let Appended::Taken(by) = self.append(&entry).await? {
             return Err(self.fenced(by));
         }
@@ -85,12 +111,9 @@ impl Coordinator {
         let (claimed_at, token) = self.log.claim;
         match self.read_entry(claimed_at).await {
             Ok(Some(Ok(claim))) if claim.token() == token => Ok(()),
-            Ok(_) => {
-                let path = log::path(number);
-                // Best effort: whoever reads the log knows such an entry for void.
-                let _ = self.retry("delete", || self.store.delete(&path)).await;
-                Err(self.fenced(None))
-            }
+            // The entry is left where it is. If it was written late, whoever reads the log knows it for void; if not, it
+            // was there before the successor's claim, and the successor may have restored it.
+            Ok(_) => Err(self.fenced(None)),
             Err(error) => Err(Failure::again(error.to_string())),
         }
     }
