@@ -31,6 +31,15 @@ enum Appended {
     Taken(Option<Generation>),
 }
 
+/// What follows an entry.
+enum Behind {
+    Nothing,
+    /// A claim, as it does when a successor has read the entry.
+    Successor(Generation),
+    /// Anything else: the entry was written where the log had been trimmed.
+    Others,
+}
+
 impl Coordinator {
     /// Reads the whole log, as it was at one moment: when a listed entry is gone by the time it is read, somebody trims
     /// the log, and what was read of it does not fit together.
@@ -82,22 +91,29 @@ impl Coordinator {
         }
         // The number may have been free because the log has grown past it and been trimmed since it was read. A claim
         // below other entries claims nothing, and would make readers take them for fenced.
-        let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
-        if entries.last().is_some_and(|(last, _)| *last > number) {
-            let next = entries.iter().find(|(found, _)| *found == number + 1).map(|(_, entry)| entry);
-            let is_followed = match next {
-                Some(Ok(LogEntry::Claimed { generation: by, .. })) => *by > generation,
-                Some(Err(_)) => true,
-                Some(Ok(LogEntry::Committed { .. })) | None => false,
-            };
-            if !is_followed {
+        match self.behind(number).await.map_err(|error| Failure::again(error.to_string()))? {
+            Behind::Nothing => {}
+            Behind::Successor(by) if by > generation => return Err(self.fenced(Some(by))),
+            Behind::Successor(_) | Behind::Others => {
                 let path = log::path(number);
                 let _ = self.retry("delete", || self.store.delete(&path)).await;
+                return Ok(false);
             }
-            return Ok(false);
         }
         self.log.claim = (number, token);
         Ok(true)
+    }
+
+    /// What is in the log behind an entry of our own. The next entry is read last: it may come at any moment, and then
+    /// it must not be taken for a gap.
+    async fn behind(&self, number: u64) -> Result<Behind, StoreError> {
+        let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
+        let is_behind = listed.iter().filter_map(|object| log::number_of(&object.path)).any(|n| n > number);
+        match self.read_entry(number + 1).await? {
+            Some(Ok(LogEntry::Claimed { generation, .. })) => Ok(Behind::Successor(generation)),
+            None if !is_behind => Ok(Behind::Nothing),
+            _ => Ok(Behind::Others),
+        }
     }
 
     /// Appends a commit. When this returns, the snapshot is committed.

@@ -17,7 +17,8 @@ use super::report::{Completion, JobError, JobEvent, JobPhase, Outcome};
 use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
 use crate::ports::{LocalFuture, SendFuture, StoreError};
-use crate::snapshot::{JobState, Resolution, resolve};
+use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
+use crate::snapshot::{JobState, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
 /// Why a generation ended before its time.
@@ -108,9 +109,16 @@ impl Coordinator {
     /// Reads the log and claims the next generation.
     async fn claim(&mut self) -> Result<Resolution, Failure> {
         // Another coordinator that claims at the same moment takes the number; each round one of them wins.
-        for _ in 0..crate::limits::LOG_APPEND_ATTEMPTS_MAX {
+        for attempt in 1..=LOG_APPEND_ATTEMPTS_MAX {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
-            let resolution = resolve(&self.config.job, entries).map_err(|no| Failure::Fatal(no.into()))?;
+            let resolution = match resolve(&self.config.job, entries) {
+                // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
+                Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
+                    self.host.sleep(self.backoff(attempt)).await;
+                    continue;
+                }
+                result => result.map_err(|no| Failure::Fatal(no.into()))?,
+            };
             if resolution.next_generation <= self.generation {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
             }

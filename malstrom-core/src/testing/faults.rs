@@ -129,7 +129,23 @@ impl Plan {
                 }
             }
         }
+        if rng.per_mille(200) {
+            plan.hurry(rng, chaos_ms);
+        }
         plan
+    }
+
+    /// Operations that follow one another closely while a worker lags behind.
+    fn hurry(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        for _ in 0..rng.between(1, 3) {
+            let mut at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
+            for _ in 0..rng.between(1, 4) {
+                at += rng.micros(100, 5000);
+                let ask = if rng.per_mille(500) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
+                self.asks.push((at, ask));
+            }
+        }
     }
 }
 
