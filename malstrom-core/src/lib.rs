@@ -13,6 +13,7 @@
 //! - [`snapshot`]: formats, and the decisions taken from the job log.
 //! - [`worker`]: one worker's step, the hot path.
 //! - [`coordinator`]: the watch-map, a procedure for each operation, the planner.
+//! - [`testing`]: a whole job in one thread, in simulated time, with faults.
 //! - [`ports`]: what core asks of the outside.
 //! - [`ids`], [`limits`], [`codec`], [`key`]: small things that all others use.
 
@@ -29,4 +30,5 @@ pub mod snapshot;
 pub mod stage;
 pub mod state;
 pub mod stream;
+pub mod testing;
 pub mod worker;

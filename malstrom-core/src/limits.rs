@@ -39,6 +39,8 @@ pub const RESTORE_READS_MAX: usize = 8;
 pub const REQUESTS_QUEUED_MAX: usize = 16;
 /// Attempts to append to the job log before a coordinator gives up.
 pub const LOG_APPEND_ATTEMPTS_MAX: u32 = 8;
+/// Attempts to read a job log that somebody trims meanwhile.
+pub const LOG_READ_ATTEMPTS_MAX: u32 = 16;
 /// Entries of the job log that are read at most when a coordinator starts.
 pub const LOG_ENTRIES_MAX: usize = 1 << 20;
 /// Bins moved in the first step of a rescale; later steps follow the bytes that one moved.

@@ -11,7 +11,7 @@
 use super::recover::Failure;
 use super::{Coordinator, JobError};
 use crate::ids::Generation;
-use crate::limits::{LOG_APPEND_ATTEMPTS_MAX, LOG_ENTRIES_MAX};
+use crate::limits::{LOG_APPEND_ATTEMPTS_MAX, LOG_ENTRIES_MAX, LOG_READ_ATTEMPTS_MAX};
 use crate::ports::StoreError;
 use crate::snapshot::{LogEntry, Manifest, ReadEntry, log};
 
@@ -31,17 +31,37 @@ enum Appended {
     Taken(Option<Generation>),
 }
 
+/// What follows an entry.
+enum Behind {
+    Nothing,
+    /// A claim, as it does when a successor has read the entry.
+    Successor(Generation),
+    /// Anything else: the entry was written where the log had been trimmed.
+    Others,
+}
+
 impl Coordinator {
-    /// Reads the whole log.
+    /// Reads the whole log, as it was at one moment: when a listed entry is gone by the time it is read, somebody trims
+    /// the log, and what was read of it does not fit together.
     pub(super) async fn read_log(&self) -> Result<Vec<ReadEntry>, StoreError> {
+        for attempt in 0..LOG_READ_ATTEMPTS_MAX {
+            if let Some(entries) = self.read_listed().await? {
+                return Ok(entries);
+            }
+            self.host.sleep(self.backoff(attempt)).await;
+        }
+        let reason = "its entries are deleted faster than they can be read".to_owned();
+        Err(StoreError::Failed { action: "get", path: log::FOLDER.to_owned(), reason })
+    }
+
+    async fn read_listed(&self) -> Result<Option<Vec<ReadEntry>>, StoreError> {
         let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
         let mut numbers: Vec<u64> = listed.iter().filter_map(|object| log::number_of(&object.path)).collect();
         numbers.sort_unstable();
         let mut entries = Vec::with_capacity(numbers.len());
         for number in numbers.into_iter().take(LOG_ENTRIES_MAX) {
-            if let Some(entry) = self.read_entry(number).await? {
-                entries.push((number, entry));
-            }
+            let Some(entry) = self.read_entry(number).await? else { return Ok(None) };
+            entries.push((number, entry));
         }
         // A listing may lag behind: what it does not show yet is read by its number.
         let mut next = entries.last().map_or(0, |(last, _): &ReadEntry| last + 1);
@@ -49,7 +69,7 @@ impl Coordinator {
             entries.push((next, entry));
             next += 1;
         }
-        Ok(entries)
+        Ok(Some(entries))
     }
 
     async fn read_entry(&self, number: u64) -> Result<Option<Result<LogEntry, String>>, StoreError> {
@@ -66,17 +86,39 @@ impl Coordinator {
         let token = self.host.token();
         let entry = LogEntry::Claimed { job: self.config.job.clone(), generation, token };
         let number = self.log.next;
-        let is_mine = matches!(self.append(&entry).await?, Appended::Mine);
-        if is_mine {
-            self.log.claim = (number, token);
+        if let Appended::Taken(_) = self.append(&entry).await? {
+            return Ok(false);
         }
-        Ok(is_mine)
+        // The number may have been free because the log has grown past it and been trimmed since it was read. A claim
+        // below other entries claims nothing, and would make readers take them for fenced.
+        match self.behind(number).await.map_err(|error| Failure::again(error.to_string()))? {
+            Behind::Nothing => {}
+            Behind::Successor(by) if by > generation => return Err(self.fenced(Some(by))),
+            Behind::Successor(_) | Behind::Others => {
+                let path = log::path(number);
+                let _ = self.retry("delete", || self.store.delete(&path)).await;
+                return Ok(false);
+            }
+        }
+        self.log.claim = (number, token);
+        Ok(true)
+    }
+
+    /// What is in the log behind an entry of our own. The next entry is read last: it may come at any moment, and then
+    /// it must not be taken for a gap.
+    async fn behind(&self, number: u64) -> Result<Behind, StoreError> {
+        let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
+        let is_behind = listed.iter().filter_map(|object| log::number_of(&object.path)).any(|n| n > number);
+        match self.read_entry(number + 1).await? {
+            Some(Ok(LogEntry::Claimed { generation, .. })) => Ok(Behind::Successor(generation)),
+            None if !is_behind => Ok(Behind::Nothing),
+            _ => Ok(Behind::Others),
+        }
     }
 
     /// Appends a commit. When this returns, the snapshot is committed.
     pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
         let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
-        let number = self.log.next;
         if let Appended::Taken(by) = self.append(&entry).await? {
             return Err(self.fenced(by));
         }
@@ -85,12 +127,9 @@ impl Coordinator {
         let (claimed_at, token) = self.log.claim;
         match self.read_entry(claimed_at).await {
             Ok(Some(Ok(claim))) if claim.token() == token => Ok(()),
-            Ok(_) => {
-                let path = log::path(number);
-                // Best effort: whoever reads the log knows such an entry for void.
-                let _ = self.retry("delete", || self.store.delete(&path)).await;
-                Err(self.fenced(None))
-            }
+            // The entry is left where it is. If it was written late, whoever reads the log knows it for void; if not, it
+            // was there before the successor's claim, and the successor may have restored it.
+            Ok(_) => Err(self.fenced(None)),
             Err(error) => Err(Failure::again(error.to_string())),
         }
     }

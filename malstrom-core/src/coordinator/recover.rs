@@ -2,18 +2,24 @@
 //!
 //! # Steps
 //! 1. The log is read and a claim of the next generation appended: from here on nothing of an older one counts.
-//! 2. The newest commit whose bytes are sound is restored, at the scale that is wanted.
+//! 2. The newest commit whose bytes are sound is restored, at the scale that is wanted. If it says that the job is
+//!    finished, only the transactions it holds are made visible, in case nobody has yet, and that is all.
 //! 3. Requests are served until the job ends or something breaks.
 //! 4. If something breaks, all workers are stopped and it goes on at step 1, after a growing wait, a bounded number of
 //!    times in a row.
 
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use super::facts::Interrupt;
 use super::report::{Completion, JobError, JobEvent, JobPhase, Outcome};
 use super::{Coordinator, RecoveryReport};
+use crate::ids::WorkerId;
 use crate::ports::{LocalFuture, SendFuture, StoreError};
-use crate::snapshot::{JobState, Resolution, resolve};
+use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
+use crate::snapshot::{JobState, Refusal, Resolution, resolve};
+use crate::worker::messages::{Order, RestoreOrder};
 
 /// Why a generation ended before its time.
 #[derive(Debug)]
@@ -53,7 +59,10 @@ impl Coordinator {
         loop {
             let failure = match self.claim().await {
                 Ok(resolution) if resolution.state == JobState::Finished => {
-                    return Ok(self.already_finished(resolution));
+                    match self.settle_finished(&resolution).await {
+                        Ok(()) => return Ok(self.already_finished(resolution)),
+                        Err(failure) => failure,
+                    }
                 }
                 Ok(resolution) => match self.generation(resolution, reason.take()).await {
                     Ok(completion) => return Ok(self.outcome(completion)),
@@ -100,9 +109,16 @@ impl Coordinator {
     /// Reads the log and claims the next generation.
     async fn claim(&mut self) -> Result<Resolution, Failure> {
         // Another coordinator that claims at the same moment takes the number; each round one of them wins.
-        for _ in 0..crate::limits::LOG_APPEND_ATTEMPTS_MAX {
+        for attempt in 1..=LOG_APPEND_ATTEMPTS_MAX {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
-            let resolution = resolve(&self.config.job, entries).map_err(|no| Failure::Fatal(no.into()))?;
+            let resolution = match resolve(&self.config.job, entries) {
+                // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
+                Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
+                    self.host.sleep(self.backoff(attempt)).await;
+                    continue;
+                }
+                result => result.map_err(|no| Failure::Fatal(no.into()))?,
+            };
             if resolution.next_generation <= self.generation {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
             }
@@ -110,7 +126,7 @@ impl Coordinator {
                 let (job, by) = (self.config.job.clone(), resolution.next_generation);
                 return Err(Failure::Fatal(JobError::Fenced { job, by }));
             }
-            if resolution.state == JobState::Finished {
+            if resolution.state == JobState::Finished && last_transactions(&resolution).is_empty() {
                 return Ok(resolution);
             }
             self.log.next = resolution.next_number;
@@ -143,6 +159,29 @@ impl Coordinator {
         self.host.event(JobEvent::Recovering { reason: reason.to_owned(), backoff });
         self.host.sleep(backoff).await;
         Ok(())
+    }
+
+    /// Makes visible what the last snapshot of a finished job prepared: whoever committed it may have been lost before
+    /// its sinks were told.
+    async fn settle_finished(&mut self, resolution: &Resolution) -> Result<(), Failure> {
+        let handles = last_transactions(resolution);
+        let Some(candidate) = resolution.candidates.first().filter(|_| !handles.is_empty()) else {
+            return Ok(());
+        };
+        self.publish_status(JobPhase::Finishing, Some("finish"));
+        self.config.n_bins = candidate.manifest.n_bins;
+        self.start_workers(0, 1).await?;
+        self.fit(&candidate.manifest)?;
+        let order = RestoreOrder {
+            snapshot: Some(candidate.manifest.snapshot),
+            routes: candidate.manifest.routes.clone(),
+            objects: Vec::new(),
+            state: IndexMap::new(),
+            partitions: IndexMap::new(),
+            sinks: Some(handles),
+        };
+        self.send(WorkerId(0), Order::Restore(Box::new(order)));
+        self.wait_restored(candidate.manifest.snapshot).await
     }
 
     fn already_finished(&mut self, resolution: Resolution) -> Outcome {
@@ -195,6 +234,13 @@ impl Coordinator {
         let restarts = self.config.restarts;
         restarts.backoff_min.saturating_mul(1 << attempt.min(20)).min(restarts.backoff_max)
     }
+}
+
+/// The handles that the newest commit holds, by sink, if there are any.
+fn last_transactions(resolution: &Resolution) -> IndexMap<String, Vec<Vec<u8>>> {
+    let mut sinks = resolution.candidates.first().map(|newest| newest.manifest.sinks.clone()).unwrap_or_default();
+    sinks.retain(|_, handles| !handles.is_empty());
+    sinks
 }
 
 /// The first to be ready: the call's answer, or `None` when it is late.

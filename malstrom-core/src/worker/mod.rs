@@ -17,7 +17,7 @@ use snapshotting::Snapshotting;
 use crate::element::{Barrier, Control};
 use crate::ids::{Generation, RouteVersion, SnapshotId, StageId, WorkerId};
 use crate::operators::SinkContext;
-use crate::ports::{Nanos, WorkerPort};
+use crate::ports::{Nanos, StoreError, WorkerPort};
 use crate::snapshot::{After, OperatorKind};
 use crate::stage::{AnyStage, PullContext, StageError, Turn};
 use crate::state::AnyState;
@@ -72,6 +72,9 @@ pub enum WorkerError {
         /// What is wrong.
         error: crate::codec::CodecError,
     },
+    /// Stored state could not be read for now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The coordinator asked for what cannot be. This is a fault of the engine.
     #[error("{0}; this is a fault of the engine: please report it")]
     Protocol(String),
@@ -170,10 +173,7 @@ impl Worker {
                 self.stored(&path, result);
                 Ok(())
             }
-            ToWorker::Read { path, offset, result } => {
-                self.read_arrived(&path, offset, result);
-                Ok(())
-            }
+            ToWorker::Read { path, offset, result } => self.read_arrived(&path, offset, result),
         }
     }
 

@@ -53,16 +53,24 @@ impl Worker {
         Ok(())
     }
 
-    pub(super) fn read_arrived(&mut self, path: &str, offset: u64, result: Result<Vec<u8>, StoreError>) {
-        let Some(restoring) = &mut self.restoring else { return };
-        let Some(extent) = restoring.reading.remove(&(path.to_owned(), offset)) else { return };
+    pub(super) fn read_arrived(
+        &mut self,
+        path: &str,
+        offset: u64,
+        result: Result<Vec<u8>, StoreError>,
+    ) -> Result<(), WorkerError> {
+        let Some(restoring) = &mut self.restoring else { return Ok(()) };
+        let Some(extent) = restoring.reading.remove(&(path.to_owned(), offset)) else { return Ok(()) };
         match result {
             Ok(bytes) => restoring.arrived.push_back((extent, bytes)),
+            // A store that does not answer says nothing about the bytes: the snapshot is tried again.
+            Err(error @ StoreError::Failed { .. }) => return Err(error.into()),
             Err(error) => {
                 self.restoring = None;
                 self.report(Fact::RestoreFailed(RestoreFailure::Damaged { reason: error.to_string() }));
             }
         }
+        Ok(())
     }
 
     /// Unpacks what has arrived and asks for more; whether there was anything to do.
@@ -134,6 +142,8 @@ impl Worker {
     }
 
     fn open_all(&mut self, order: &RestoreOrder) -> Result<(), OpenError> {
+        // A sink learns its name and generation first: with these it fences older generations before it recovers.
+        self.open_sinks()?;
         if let Some(handles) = &order.sinks {
             for stage in &mut self.stages {
                 if let Some(sink) = stage.sink() {
@@ -142,7 +152,6 @@ impl Worker {
                 }
             }
         }
-        self.open_sinks()?;
         for stage in &mut self.stages {
             let Some(source) = stage.inlet().source() else { continue };
             let partitions: Option<&IndexMap<String, Option<Vec<u8>>>> = order.partitions.get(source.name());

@@ -1,0 +1,180 @@
+//! Simulated time and what is going to happen at it. All chance in the order of things lies in the delays drawn here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::faults::{Ask, Fault, FaultCounts};
+use super::rng::Rng;
+use super::store::Objects;
+use super::trace::Trace;
+use crate::ids::{Generation, WorkerId};
+use crate::ports::Nanos;
+use crate::worker::messages::{Report, ToWorker};
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    Step(usize),
+    Nudge(usize),
+    Poll(usize),
+    Wake(Waker),
+    Start { of: usize, generation: Generation, worker: WorkerId, n_bins: u32, start: u64 },
+    Stop { actor: Option<usize>, done: Arc<Gate> },
+    Deliver(usize, ToWorker),
+    Report { of: usize, actor: usize, report: Report },
+    Lost { of: usize, generation: Generation, worker: WorkerId, reason: String },
+    Parcel(usize),
+    StoreApply(u64),
+    StoreReply(u64),
+    Fault(Fault),
+    Ask(Ask),
+    Launch,
+    Resume(usize),
+    Calm,
+}
+
+impl Event {
+    /// Its kind and number for the trace.
+    pub(super) fn describe(&self) -> (&'static str, u64) {
+        match self {
+            Self::Step(actor) => ("step of actor", *actor as u64),
+            Self::Nudge(actor) => ("timer of actor", *actor as u64),
+            Self::Poll(of) => ("poll of coordinator", *of as u64),
+            Self::Wake(_) => ("timer", 0),
+            Self::Start { worker, .. } => ("start of worker", u64::from(worker.0)),
+            Self::Stop { actor, .. } => ("stop of actor", actor.map_or(u64::MAX, |actor| actor as u64)),
+            Self::Deliver(actor, _) => ("message to actor", *actor as u64),
+            Self::Report { actor, .. } => ("report of actor", *actor as u64),
+            Self::Lost { worker, .. } => ("loss of worker", u64::from(worker.0)),
+            Self::Parcel(channel) => ("parcel in channel", *channel as u64),
+            Self::StoreApply(call) => ("effect of store call", *call),
+            Self::StoreReply(call) => ("reply to store call", *call),
+            Self::Fault(_) => ("fault", 0),
+            Self::Ask(_) => ("request", 0),
+            Self::Launch => ("launch", 0),
+            Self::Resume(of) => ("resume of coordinator", *of as u64),
+            Self::Calm => ("calm", 0),
+        }
+    }
+}
+
+/// Something that a future waits for and the world opens.
+#[derive(Debug, Default)]
+pub(super) struct Gate(Mutex<(bool, Option<Waker>)>);
+
+impl Gate {
+    pub(super) fn open(&self) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.0 = true;
+        if let Some(waker) = inner.1.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether it is open; if not, the waker is called when it is.
+    pub(super) fn is_open(&self, waker: &Waker) -> bool {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.1 = Some(waker.clone());
+        inner.0
+    }
+}
+
+/// What every part of a simulation shares: time, chance, the store, the trace.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) now: u64,
+    n_events: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    pub(super) rng: Rng,
+    pub(super) trace: Trace,
+    pub(super) objects: Objects,
+    pub(super) counts: FaultCounts,
+    /// What must not happen and did.
+    pub(super) violations: Vec<String>,
+    /// When the last message on a link arrives: what follows comes later.
+    links: BTreeMap<(u8, usize, usize), u64>,
+    pub(super) is_calm: bool,
+    n_tokens: u64,
+    pub(super) n_unanswered: BTreeMap<usize, u64>,
+}
+
+impl Core {
+    pub(super) fn new(mut rng: Rng, is_calm: bool) -> Self {
+        let objects = Objects::new(rng.fork());
+        Self {
+            now: 1,
+            n_events: 0,
+            events: BTreeMap::new(),
+            rng,
+            trace: Trace::default(),
+            objects,
+            counts: FaultCounts::default(),
+            violations: Vec::new(),
+            links: BTreeMap::new(),
+            is_calm,
+            n_tokens: 0,
+            n_unanswered: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn nanos(&self) -> Nanos {
+        Nanos(self.now)
+    }
+
+    pub(super) fn at(&mut self, time: u64, event: Event) {
+        self.n_events += 1;
+        self.events.insert((time.max(self.now), self.n_events), event);
+    }
+
+    pub(super) fn after(&mut self, delay: Duration, event: Event) {
+        self.at(self.nanos().after(delay).0, event);
+    }
+
+    /// Like [`after`](Self::after), but never before what went the same way earlier.
+    pub(super) fn on_link(&mut self, link: (u8, usize, usize), delay: Duration, event: Event) {
+        let due = self.nanos().after(delay).0;
+        let last = self.links.entry(link).or_default();
+        *last = due.max(*last + 1);
+        let time = *last;
+        self.at(time, event);
+    }
+
+    /// The next event; time moves on to it.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        let ((time, _), event) = self.events.pop_first()?;
+        self.now = time;
+        let (what, which) = event.describe();
+        self.trace.decision(time, what, which);
+        Some(event)
+    }
+
+    pub(super) fn note(&mut self, text: String) {
+        self.trace.note(self.now, text);
+    }
+
+    pub(super) fn violation(&mut self, text: String) {
+        self.note(format!("VIOLATION: {text}"));
+        self.violations.push(text);
+    }
+
+    pub(super) fn token(&mut self) -> u128 {
+        self.n_tokens += 1;
+        u128::from(self.n_tokens) << 64 | u128::from(self.rng.next_u64())
+    }
+}
+
+/// A handle to the core. The lock is never contended: everything is on one thread.
+#[derive(Clone, Debug)]
+pub(super) struct Shared(Arc<Mutex<Core>>);
+
+impl Shared {
+    pub(super) fn new(core: Core) -> Self {
+        Self(Arc::new(Mutex::new(core)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

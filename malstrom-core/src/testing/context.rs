@@ -1,0 +1,392 @@
+//! What a simulated job is built from: sources that pause and can be read again from anywhere, and a transactional sink
+//! that does no more than the contract of one promises.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Shared;
+use super::rng::Rng;
+use crate::element::{Record, Timestamp};
+use crate::ids::{Generation, SnapshotId};
+use crate::operators::{
+    BoxError, Emit, Operator, Read, ReadContext, ReadStatus, SinkContext, Source, TransactionalSink,
+};
+use crate::ports::Nanos;
+
+/// Partitions of a source at most.
+const PARTITIONS_MAX: u64 = 5;
+/// Records of a partition at most.
+const PARTITION_RECORDS_MAX: u64 = 160;
+
+/// What a job's closure finds its sources and sinks in.
+#[derive(Clone)]
+pub struct SimContext(Rc<Inner>);
+
+struct Inner {
+    core: Shared,
+    data_seed: u64,
+    spread: Duration,
+    rng: RefCell<Rng>,
+    sinks: RefCell<BTreeMap<String, SinkLog>>,
+    n_errors_due: Cell<u32>,
+}
+
+/// The committed transactions of a sink.
+pub(super) type Shown = Vec<(SnapshotId, Vec<Output>)>;
+
+/// A record of a simulated source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Item {
+    /// The partition it is from.
+    pub partition: u32,
+    /// Which of the partition's records it is.
+    pub seq: u64,
+    /// A small number, for a key.
+    pub key: u64,
+    /// Any number.
+    pub number: u64,
+}
+
+/// What a simulated sink takes. What it takes must follow from the sources alone, whatever the order in which
+/// partitions were read; of one key and one partition, `seq` must never fall.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Output {
+    /// What the order is kept for, together with the partition.
+    pub key: u64,
+    /// The partition it comes from.
+    pub partition: u32,
+    /// Its place in that partition.
+    pub seq: u64,
+    /// The rest.
+    pub value: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct SinkLog {
+    pending: BTreeMap<u64, Transaction>,
+    committed: BTreeMap<u64, Transaction>,
+    discarded: BTreeSet<u64>,
+    /// The newest generation that has opened the sink: it takes nothing from older ones.
+    fence: Generation,
+    n_prepared: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Transaction {
+    snapshot: SnapshotId,
+    outputs: Vec<Output>,
+}
+
+impl SimContext {
+    pub(super) fn new(core: Shared, data_seed: u64, spread: Duration) -> Self {
+        let rng = RefCell::new(core.lock().rng.fork());
+        Self(Rc::new(Inner {
+            core,
+            data_seed,
+            spread,
+            rng,
+            sinks: RefCell::new(BTreeMap::new()),
+            n_errors_due: Cell::new(0),
+        }))
+    }
+
+    /// A number below `n` that belongs to the seed, the same on every worker: for jobs whose shape is drawn.
+    #[must_use]
+    pub fn draw(&self, what: &str, n: u64) -> u64 {
+        self.fixed(what).below(n)
+    }
+
+    /// A source of a few partitions: some empty, some that pause, some that come at once.
+    #[must_use]
+    pub fn source(&self, name: &str) -> SimSource {
+        SimSource { context: self.clone(), name: name.to_owned() }
+    }
+
+    /// A transactional sink.
+    #[must_use]
+    pub fn sink(&self, name: &str) -> SimSink {
+        self.0.sinks.borrow_mut().entry(name.to_owned()).or_default();
+        SimSink {
+            context: self.clone(),
+            name: name.to_owned(),
+            generation: Generation(0),
+            is_open: false,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// An operator that changes nothing and notes watermarks that regress.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch { context: self.clone(), watermark: Timestamp::MIN }
+    }
+
+    /// Has some call of a user's code fail.
+    pub(super) fn fail_once(&self) {
+        self.0.n_errors_due.set(self.0.n_errors_due.get() + 1);
+    }
+
+    pub(super) fn calm(&self) {
+        self.0.n_errors_due.set(0);
+    }
+
+    /// What each sink shows: its transactions with the snapshot of each, in the order of the snapshots.
+    pub(super) fn committed(&self) -> BTreeMap<String, Shown> {
+        let of = |log: &SinkLog| {
+            let mut shown: Shown =
+                log.committed.values().map(|done| (done.snapshot, done.outputs.clone())).collect();
+            shown.sort_by_key(|(snapshot, _)| *snapshot);
+            shown
+        };
+        self.0.sinks.borrow().iter().map(|(name, log)| (name.clone(), of(log))).collect()
+    }
+
+    fn fixed(&self, what: &str) -> Rng {
+        let seed = what.bytes().fold(self.0.data_seed, |seed, byte| {
+            super::rng::mix(seed.wrapping_add(u64::from(byte)))
+        });
+        Rng::new(seed)
+    }
+
+    fn may_fail(&self, what: &str) -> Result<(), BoxError> {
+        let due = self.0.n_errors_due.get();
+        if due > 0 && self.0.rng.borrow_mut().per_mille(200) {
+            self.0.n_errors_due.set(due - 1);
+            self.0.core.lock().counts.add("user code: error");
+            return Err(format!("simulated failure to {what}").into());
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for SimContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimContext").field("data_seed", &self.0.data_seed).finish_non_exhaustive()
+    }
+}
+
+/// See [`SimContext::source`].
+#[derive(Clone, Debug)]
+pub struct SimSource {
+    context: SimContext,
+    name: String,
+}
+
+impl Source for SimSource {
+    type Item = Item;
+    type Reader = SimReader;
+
+    fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
+        self.context.may_fail("name partitions")?;
+        let n = self.context.fixed(&self.name).between(1, PARTITIONS_MAX);
+        Ok((0..n).map(|partition| format!("{}{partition}", self.name)).collect())
+    }
+
+    fn open(&mut self, partition: &str, position: Option<u64>) -> Result<SimReader, BoxError> {
+        self.context.may_fail("open a partition")?;
+        let mut rng = self.context.fixed(partition);
+        let n_records = if rng.per_mille(150) { 0 } else { rng.between(1, PARTITION_RECORDS_MAX) };
+        let gap = match rng.below(3) {
+            0 => Duration::ZERO,
+            _ => self.context.0.spread.mul_f64(rng.below(1200) as f64 / 1000.0) / (n_records.max(1) as u32),
+        };
+        let digits: String = partition.chars().filter(char::is_ascii_digit).collect();
+        Ok(SimReader {
+            context: self.context.clone(),
+            partition: digits.parse::<u32>()? + 100 * (self.name.len() as u32),
+            data: rng.next_u64(),
+            n_keys: rng.between(1, 40),
+            n_records,
+            gap,
+            next: position.unwrap_or(0),
+            has_times: self.context.fixed(&self.name).per_mille(500),
+        })
+    }
+}
+
+/// One partition of a [`SimSource`].
+#[derive(Debug)]
+pub struct SimReader {
+    context: SimContext,
+    partition: u32,
+    data: u64,
+    n_keys: u64,
+    n_records: u64,
+    gap: Duration,
+    next: u64,
+    has_times: bool,
+}
+
+impl SimReader {
+    /// When a record is there: the burst of a partition that lay untouched is read at once.
+    fn due(&self, seq: u64) -> Nanos {
+        Nanos(0).after(self.gap.saturating_mul(u32::try_from(seq).unwrap_or(u32::MAX)))
+    }
+}
+
+impl Read for SimReader {
+    type Item = Item;
+    type Position = u64;
+
+    fn read(&mut self, cx: ReadContext, out: &mut impl Emit<Item>) -> Result<ReadStatus, BoxError> {
+        self.context.may_fail("read")?;
+        let n_max = self.context.0.rng.borrow_mut().between(1, 12).min(cx.n_records_max as u64);
+        for _ in 0..n_max {
+            if self.next >= self.n_records {
+                return Ok(ReadStatus::Ended);
+            }
+            if self.due(self.next) > cx.now {
+                return Ok(ReadStatus::Wait(Some(self.due(self.next))));
+            }
+            let number = super::rng::mix(self.data ^ self.next);
+            let item =
+                Item { partition: self.partition, seq: self.next, key: number % self.n_keys, number };
+            let time = if self.has_times { Timestamp(self.next as i64) } else { Timestamp::MIN };
+            out.emit(Record::at(time, item));
+            self.next += 1;
+        }
+        Ok(ReadStatus::More)
+    }
+
+    fn position(&self) -> u64 {
+        self.next
+    }
+
+    fn watermark(&self) -> Option<Timestamp> {
+        self.has_times.then_some(Timestamp(self.next as i64))
+    }
+}
+
+/// See [`SimContext::watch`].
+#[derive(Debug)]
+pub struct Watch {
+    context: SimContext,
+    watermark: Timestamp,
+}
+
+impl<T> Operator<T> for Watch {
+    type Out = T;
+
+    fn process(&mut self, record: Record<T>, out: &mut impl Emit<T>) {
+        out.emit(record);
+    }
+
+    fn on_watermark(&mut self, time: Timestamp, _: &mut impl Emit<T>) {
+        if time < self.watermark {
+            let was = self.watermark;
+            self.context.0.core.lock().violation(format!("I6: the watermark fell from {was} to {time}"));
+        }
+        self.watermark = time;
+    }
+}
+
+/// See [`SimContext::sink`].
+#[derive(Debug)]
+pub struct SimSink {
+    context: SimContext,
+    name: String,
+    generation: Generation,
+    is_open: bool,
+    outputs: Vec<Output>,
+}
+
+impl SimSink {
+    /// The sink's storage, for a generation that is not fenced.
+    fn log<T>(&self, what: &str, act: impl FnOnce(&mut SinkLog) -> T) -> Result<T, BoxError> {
+        if !self.is_open {
+            let name = &self.name;
+            self.context.0.core.lock().violation(format!("the sink `{name}` was to {what} before it was open"));
+        }
+        let mut sinks = self.context.0.sinks.borrow_mut();
+        let log = sinks.entry(self.name.clone()).or_default();
+        if log.fence > self.generation {
+            return Err(format!("{} is fenced by {}", self.generation, log.fence).into());
+        }
+        Ok(act(log))
+    }
+}
+
+impl TransactionalSink<Output> for SimSink {
+    type Handle = u64;
+
+    fn open(&mut self, cx: &SinkContext) -> Result<(), BoxError> {
+        self.is_open = true;
+        self.generation = cx.generation;
+        self.context.may_fail("open a sink")?;
+        let generation = cx.generation;
+        self.log("open", |log| log.fence = log.fence.max(generation))
+    }
+
+    fn write(&mut self, record: Record<Output>) -> Result<(), BoxError> {
+        self.context.may_fail("write")?;
+        if !self.is_open {
+            self.context.0.core.lock().violation("a sink was written to before it was open".to_owned());
+        }
+        self.outputs.push(record.value);
+        Ok(())
+    }
+
+    fn prepare(&mut self, snapshot: SnapshotId) -> Result<Option<u64>, BoxError> {
+        self.context.may_fail("prepare")?;
+        let outputs = std::mem::take(&mut self.outputs);
+        self.log("prepare", |log| {
+            if outputs.is_empty() {
+                return None;
+            }
+            log.n_prepared += 1;
+            log.pending.insert(log.n_prepared, Transaction { snapshot, outputs });
+            Some(log.n_prepared)
+        })
+    }
+
+    fn commit(&mut self, _: SnapshotId, handle: u64) -> Result<(), BoxError> {
+        self.context.may_fail("commit")?;
+        let is_known = self.log("commit", |log| log.commit(handle))?;
+        if !is_known {
+            let name = &self.name;
+            let text = format!("I4: the sink `{name}` was to commit the unknown transaction {handle}");
+            self.context.0.core.lock().violation(text);
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self, restored: Option<SnapshotId>, handles: Vec<u64>) -> Result<(), BoxError> {
+        self.context.may_fail("recover")?;
+        let unknown = self.log("recover", |log| {
+            let unknown: Vec<u64> =
+                handles.iter().copied().filter(|handle| !log.commit(*handle)).collect();
+            log.discarded.extend(std::mem::take(&mut log.pending).into_keys());
+            let restored = restored.unwrap_or_default();
+            let is_kept = |handle: &u64, transaction: &mut Transaction| {
+                transaction.snapshot <= restored || handles.contains(handle)
+            };
+            let before: Vec<u64> = log.committed.keys().copied().collect();
+            log.committed.retain(is_kept);
+            log.discarded.extend(before.into_iter().filter(|handle| !log.committed.contains_key(handle)));
+            unknown
+        })?;
+        let mut core = self.context.0.core.lock();
+        if !unknown.is_empty() && !core.objects.is_damaged {
+            let name = &self.name;
+            core.violation(format!("I4: {restored:?} of `{name}` holds the lost transactions {unknown:?}"));
+        }
+        Ok(())
+    }
+}
+
+impl SinkLog {
+    /// Whether there is, or was, such a transaction.
+    fn commit(&mut self, handle: u64) -> bool {
+        match self.pending.remove(&handle) {
+            Some(transaction) => {
+                self.committed.insert(handle, transaction);
+                true
+            }
+            None => self.committed.contains_key(&handle),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What goes wrong in a run, and what is asked of it meanwhile: drawn from the seed before it begins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::rng::Rng;
+
+/// Something that goes wrong at a moment of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A worker is gone from one step to the next.
+    CrashWorker,
+    /// The coordinator and its workers are gone; a successor starts.
+    CrashCoordinator,
+    /// The coordinator stands still while its workers go on; a successor starts; the first goes on after this time.
+    PauseCoordinator(Duration),
+    /// A worker takes this long for a step, for as long again times ten.
+    SlowWorker(Duration),
+    /// The next worker to be started never comes up, and perhaps nobody says so.
+    NoStart,
+    /// An object of the newest commit is harmed.
+    Damage,
+    /// An operator's, a source's or a sink's own code fails once.
+    UserError,
+}
+
+/// Something that is asked of the coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Rescale(u32),
+    Snapshot,
+    Savepoint,
+    Suspend,
+    Cancel,
+}
+
+/// All that is going to happen to a run besides the job itself.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) n_workers: u32,
+    pub(super) n_bins: u32,
+    pub(super) snapshot_interval: Option<Duration>,
+    pub(super) channel_capacity: usize,
+    /// Whether all that crosses a channel or a link goes through its bytes.
+    pub(super) by_bytes: bool,
+    /// The usual delays, in microseconds at most.
+    pub(super) message_us_max: u64,
+    pub(super) step_us_max: u64,
+    pub(super) store_us_max: u64,
+    pub(super) store_faults_per_mille: u64,
+    pub(super) store_slow_per_mille: u64,
+    pub(super) snapshot_deadline: Duration,
+    pub(super) chaos: Duration,
+    pub(super) faults: Vec<(Duration, Fault)>,
+    pub(super) asks: Vec<(Duration, Ask)>,
+}
+
+impl Plan {
+    /// A run in which nothing goes wrong.
+    pub(super) fn quiet(rng: &mut Rng, n_workers: u32) -> Self {
+        Self {
+            n_workers,
+            n_bins: 1 << rng.below(7),
+            snapshot_interval: Some(Duration::from_millis(200)),
+            channel_capacity: 8,
+            by_bytes: false,
+            message_us_max: 100,
+            step_us_max: 50,
+            store_us_max: 500,
+            store_faults_per_mille: 0,
+            store_slow_per_mille: 0,
+            snapshot_deadline: Duration::from_millis(1500),
+            chaos: Duration::ZERO,
+            faults: Vec::new(),
+            asks: Vec::new(),
+        }
+    }
+
+    /// A swarm of faults: each run leaves out most kinds, so that some runs have a lot of one.
+    pub(super) fn swarm(rng: &mut Rng) -> Self {
+        let mut plan = Self::quiet(rng, rng.clone().between(1, 4) as u32);
+        let chaos_ms = rng.between(300, 4000);
+        plan.chaos = Duration::from_millis(chaos_ms);
+        plan.n_bins = plan.n_bins.max(4) << rng.below(3);
+        plan.snapshot_interval =
+            (!rng.per_mille(100)).then(|| Duration::from_millis(rng.between(10, 400)));
+        plan.channel_capacity = [1, 1, 2, 3, 8, 16][rng.below(6) as usize];
+        plan.by_bytes = rng.per_mille(500);
+        plan.message_us_max = [20, 200, 2000, 20_000][rng.below(4) as usize];
+        plan.step_us_max = [10, 100, 1000][rng.below(3) as usize];
+        plan.store_us_max = [100, 1000, 10_000, 60_000][rng.below(4) as usize];
+        if rng.per_mille(500) {
+            plan.store_faults_per_mille = [5, 30, 150][rng.below(3) as usize];
+        }
+        if rng.per_mille(300) {
+            plan.store_slow_per_mille = [10, 60, 200][rng.below(3) as usize];
+        }
+        plan.snapshot_deadline = Duration::from_millis([100, 300, 1500][rng.below(3) as usize]);
+        let draw = |rng: &mut Rng| Duration::from_micros(rng.below(chaos_ms * 1000));
+        let kinds: [fn(&mut Rng) -> Fault; 7] = [
+            |_| Fault::CrashWorker,
+            |_| Fault::CrashCoordinator,
+            |rng| Fault::PauseCoordinator(rng.micros(1000, 3_000_000)),
+            |rng| Fault::SlowWorker(rng.micros(1000, 200_000)),
+            |_| Fault::NoStart,
+            |_| Fault::UserError,
+            |_| Fault::Damage,
+        ];
+        for (at, kind) in kinds.iter().enumerate() {
+            let chance = if at == 6 { 40 } else { 300 };
+            if rng.per_mille(chance) {
+                for _ in 0..rng.between(1, 4) {
+                    plan.faults.push((draw(rng), kind(rng)));
+                }
+            }
+        }
+        let asks: [fn(&mut Rng) -> Ask; 5] = [
+            |rng| Ask::Rescale(rng.between(1, 5) as u32),
+            |_| Ask::Snapshot,
+            |_| Ask::Savepoint,
+            |_| Ask::Suspend,
+            |_| Ask::Cancel,
+        ];
+        for (at, kind) in asks.iter().enumerate() {
+            if rng.per_mille([700, 300, 200, 250, 60][at]) {
+                for _ in 0..rng.between(1, [6, 4, 3, 2, 1][at]) {
+                    plan.asks.push((draw(rng), kind(rng)));
+                }
+            }
+        }
+        if rng.per_mille(200) {
+            plan.hurry(rng, chaos_ms);
+        }
+        plan
+    }
+
+    /// Operations that follow one another closely while a worker lags behind.
+    fn hurry(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        for _ in 0..rng.between(1, 3) {
+            let mut at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
+            for _ in 0..rng.between(1, 4) {
+                at += rng.micros(100, 5000);
+                let ask = if rng.per_mille(500) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
+                self.asks.push((at, ask));
+            }
+        }
+    }
+}
+
+/// How often what was injected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultCounts(pub BTreeMap<&'static str, u64>);
+
+impl FaultCounts {
+    pub(super) fn add(&mut self, kind: &'static str) {
+        *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// Adds what another run had.
+    pub fn merge(&mut self, other: &Self) {
+        for (kind, n) in &other.0 {
+            *self.0.entry(kind).or_default() += n;
+        }
+    }
+}
+
+impl fmt::Display for FaultCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, n) in &self.0 {
+            writeln!(f, "{n:>10}  {kind}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! Running a whole job in one thread, in simulated time, with whatever can go wrong going wrong: the real workers and
+//! the real coordinator over simulated ports, every interleaving chosen by one seed.
+//!
+//! # Steps
+//! 1. The job runs once on one worker, with nothing going wrong: what its sinks show is what is expected.
+//! 2. It runs again with a swarm of faults and requests drawn from the seed.
+//! 3. Then nothing goes wrong any more, and everything must end within a bound of time and steps (I14).
+//! 4. What the sinks show is compared (I1 to I4); the log must hold all that its commits need (I10).
+//!
+//! # Guarantees
+//! I17: the same seed gives the same trace hash.
+//!
+//! # Caveats
+//! What runs on threads, sockets and real stores is not part of it; nor is a job that reads a clock, draws random
+//! numbers or keeps anything outside of keyed state.
+//!
+//! ```
+//! use malstrom_core::testing::{Output, Simulation};
+//!
+//! let simulation = Simulation::new(7, |job, sim| {
+//!     job.source("numbers", sim.source("numbers"))
+//!         .map(|item| Output { key: item.key, partition: item.partition, seq: item.seq, value: item.number })
+//!         .transactional_sink("out", sim.sink("out"));
+//! });
+//! let report = simulation.run().expect("a job of one stage survives everything");
+//! assert!(report.n_decisions > 0);
+//! ```
+
+mod check;
+mod clock;
+mod context;
+mod executor;
+mod faults;
+mod net;
+mod rng;
+mod store;
+mod trace;
+mod world;
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use context::{Item, Output, SimContext, SimReader, SimSink, SimSource, Watch};
+pub use faults::FaultCounts;
+pub use rng::Rng;
+pub use world::End;
+
+use clock::{Core, Shared};
+use faults::Plan;
+use world::{Define, World};
+
+use crate::stream::Job;
+
+/// A job to be simulated under one seed.
+pub struct Simulation {
+    seed: u64,
+    define: Define,
+}
+
+/// What a run that went well was like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunReport {
+    /// How it ended.
+    pub end: End,
+    /// A hash of every decision of the scheduler.
+    pub trace_hash: u64,
+    /// How many decisions there were.
+    pub n_decisions: u64,
+    /// The simulated time it took.
+    pub simulated: Duration,
+    /// What was injected and asked.
+    pub faults: FaultCounts,
+}
+
+/// A run that showed a fault.
+#[derive(Clone, Debug)]
+pub struct RunFailure {
+    /// The seed.
+    pub seed: u64,
+    /// What is wrong.
+    pub reason: String,
+    /// What was to happen, and the last that did.
+    pub story: String,
+    /// What was injected and asked.
+    pub faults: FaultCounts,
+}
+
+impl fmt::Display for RunFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}: {}\n{}", self.seed, self.reason, self.story)
+    }
+}
+
+impl std::error::Error for RunFailure {}
+
+impl Simulation {
+    /// A simulation of the job that `define` builds.
+    #[must_use]
+    pub fn new(seed: u64, define: impl Fn(&Job, &SimContext) + 'static) -> Self {
+        Self { seed, define: Rc::new(define) }
+    }
+
+    /// Runs the job with faults and compares it with a run without.
+    ///
+    /// # Errors
+    /// What is wrong, with all that is needed to find out why.
+    pub fn run(&self) -> Result<RunReport, Box<RunFailure>> {
+        let mut rng = Rng::new(self.seed);
+        let plan = Plan::swarm(&mut rng);
+        let quiet = Plan::quiet(&mut rng, 1);
+        let spread = plan.chaos;
+        let (reference, _) = self.one(quiet, Rng::new(self.seed ^ 1), spread)?;
+        let expected = reference.context.committed();
+        let (world, end) = self.one(plan.clone(), rng, spread)?;
+        let core = world.core.lock();
+        let wrong = if end == End::Finished {
+            let mut wrong = check::compare(&expected, &world.context.committed());
+            let missing = core.objects.missing();
+            if !core.objects.is_damaged && !missing.is_empty() {
+                wrong.push(format!("I10: commits in the log need what is not there: {missing:?}"));
+            }
+            wrong
+        } else {
+            Vec::new()
+        };
+        if !wrong.is_empty() {
+            return Err(Box::new(self.failure(&core, &plan, wrong.join("\n"))));
+        }
+        Ok(RunReport {
+            end,
+            trace_hash: core.trace.hash(),
+            n_decisions: core.trace.n_decisions(),
+            simulated: Duration::from_nanos(core.now),
+            faults: core.counts.clone(),
+        })
+    }
+
+    fn one(&self, plan: Plan, mut rng: Rng, spread: Duration) -> Result<(World, End), Box<RunFailure>> {
+        let core = Shared::new(Core::new(rng.fork(), plan.chaos.is_zero()));
+        let context = SimContext::new(core.clone(), self.seed, spread);
+        let mut world = World::new(core.clone(), context, plan.clone(), self.define.clone(), rng);
+        let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+        match result {
+            Ok(Ok(end)) => Ok((world, end)),
+            Ok(Err(reason)) => Err(Box::new(self.failure(&core.lock(), &plan, reason))),
+            Err(panic) => {
+                let reason = format!("a panic: {}", panic_text(&*panic));
+                // What was borrowed when it came cannot be dropped in order.
+                std::mem::forget(world);
+                Err(Box::new(self.failure(&core.lock(), &plan, reason)))
+            }
+        }
+    }
+
+    fn failure(&self, core: &Core, plan: &Plan, reason: String) -> RunFailure {
+        let story = format!("{plan:#?}\n{}", core.trace.tail());
+        RunFailure { seed: self.seed, reason, story, faults: core.counts.clone() }
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation").field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

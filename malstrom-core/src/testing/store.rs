@@ -1,0 +1,406 @@
+//! A store in simulated time. Calls take time, and fail in every way a port may: before the effect, after it, with the
+//! effect much later, too late for whoever waits. What was acknowledged is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+use super::clock::{Event, Shared};
+use super::rng::Rng;
+use crate::ids::{Generation, SnapshotId};
+use crate::ports::{ObjectInfo, SendFuture, SnapshotStore, StoreError};
+use crate::snapshot::{LogEntry, Manifest, log, resolve};
+use crate::worker::messages::ToWorker;
+
+/// A handle to the simulated store, as a coordinator sees it.
+#[derive(Clone, Debug)]
+pub(super) struct SimStore(pub(super) Shared);
+
+/// What a call asks for.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    PutNew(String, Vec<u8>),
+    Put(String, Vec<u8>),
+    Get(String),
+    GetRange(String, u64, u64),
+    List(String),
+    Delete(String),
+}
+
+/// What it gets.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Done,
+    Bytes(Vec<u8>),
+    Listing(Vec<ObjectInfo>),
+}
+
+/// Who waits for the answer.
+#[derive(Debug)]
+pub(super) enum Caller {
+    Future(Arc<Mutex<Slot>>),
+    Worker { actor: usize },
+}
+
+/// Where the answer to a future is put.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    answer: Option<Result<Answer, StoreError>>,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Call {
+    ask: Ask,
+    caller: Option<Caller>,
+    answer: Option<Result<Answer, StoreError>>,
+    /// The caller is told that it failed, whatever became of it.
+    is_reply_lost: bool,
+    has_effect: bool,
+    is_applied: bool,
+    is_replied: bool,
+}
+
+/// The objects, the calls under way, and how often what fails.
+#[derive(Debug)]
+pub(super) struct Objects {
+    objects: BTreeMap<String, (Vec<u8>, u64)>,
+    /// What the log says, entry by entry.
+    entries: BTreeMap<u64, LogEntry>,
+    /// Every commit that was ever made by who had the newest claim: the snapshot, and the scale.
+    committed: BTreeMap<SnapshotId, u32>,
+    newest_claim: Generation,
+    /// Numbers that were deleted. A put that takes effect only after its entry was trimmed brings the entry back;
+    /// whoever restores it finds its objects gone and goes on to another, and the next collection trims it again.
+    trimmed: BTreeSet<u64>,
+    pub(super) is_damaged: bool,
+    calls: BTreeMap<u64, Call>,
+    n_calls: u64,
+    /// Calls out of a thousand that fail, while the faults last.
+    pub(super) faults_per_mille: u64,
+    pub(super) slow_per_mille: u64,
+    /// The usual time to an effect and again to its answer, at most, in microseconds.
+    pub(super) latency_us_max: u64,
+    rng: Rng,
+}
+
+impl Objects {
+    pub(super) fn new(rng: Rng) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            newest_claim: Generation(0),
+            trimmed: BTreeSet::new(),
+            is_damaged: false,
+            calls: BTreeMap::new(),
+            n_calls: 0,
+            faults_per_mille: 0,
+            slow_per_mille: 0,
+            latency_us_max: 2000,
+            rng,
+        }
+    }
+
+    /// Whether this snapshot was committed, by who was entitled to.
+    pub(super) fn has_commit(&self, snapshot: SnapshotId) -> bool {
+        self.committed.contains_key(&snapshot)
+    }
+
+    /// Whether a snapshot was committed at this scale.
+    pub(super) fn has_scale(&self, n_workers: u32) -> bool {
+        self.committed.values().any(|n| *n == n_workers)
+    }
+
+    /// The commits that count, newest first.
+    fn standing(&self) -> Vec<Manifest> {
+        let entries = self.entries.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect();
+        let resolution = resolve("simulated", entries);
+        let candidates = resolution.map(|resolution| resolution.candidates).unwrap_or_default();
+        let candidates = candidates.into_iter().filter(|candidate| !self.trimmed.contains(&candidate.number));
+        candidates.map(|candidate| candidate.manifest).collect()
+    }
+
+    /// Paths that a commit in the log needs and that are not there.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let standing = self.standing();
+        let needed = standing.iter().flat_map(|manifest| &manifest.objects);
+        needed.filter(|object| !self.objects.contains_key(&object.path)).map(|o| o.path.clone()).collect()
+    }
+
+    fn note_entry(&mut self, number: u64, entry: LogEntry) {
+        match &entry {
+            LogEntry::Claimed { generation, .. } => self.newest_claim = self.newest_claim.max(*generation),
+            LogEntry::Committed { manifest, .. } if manifest.generation >= self.newest_claim => {
+                self.committed.insert(manifest.snapshot, manifest.routes.n_workers);
+            }
+            LogEntry::Committed { .. } => {}
+        }
+        self.entries.insert(number, entry);
+    }
+
+    /// Harms an object of the newest commit; which, and how.
+    pub(super) fn damage(&mut self) -> Option<String> {
+        let objects = self.standing().first().map(|manifest| manifest.objects.clone())?;
+        let path = objects.get(self.rng.below(objects.len() as u64) as usize)?.path.clone();
+        self.is_damaged = true;
+        let how = self.rng.below(3);
+        let (bytes, _) = self.objects.get_mut(&path)?;
+        let at = self.rng.below(bytes.len() as u64) as usize;
+        match how {
+            0 => bytes[at] ^= 1 << self.rng.below(8),
+            1 => bytes.truncate(at),
+            _ => drop(self.objects.remove(&path)),
+        }
+        Some(format!("{path}: {}", ["a flipped bit", "truncated", "missing"][how as usize]))
+    }
+
+    fn apply(&mut self, ask: &Ask, now: u64, is_stale: bool) -> Result<Answer, StoreError> {
+        let not_found = |path: &String| StoreError::NotFound { path: path.clone() };
+        match ask {
+            Ask::PutNew(path, _) if self.objects.contains_key(path) => {
+                return Err(StoreError::Exists { path: path.clone() });
+            }
+            Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
+                if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {
+                    self.note_entry(number, entry);
+                }
+                self.objects.insert(path.clone(), (bytes.clone(), now));
+                Ok(Answer::Done)
+            }
+            Ask::Get(path) => {
+                let (bytes, _) = self.objects.get(path).ok_or_else(|| not_found(path))?;
+                Ok(Answer::Bytes(bytes.clone()))
+            }
+            Ask::GetRange(path, offset, n) => {
+                let (bytes, _) = self.objects.get(path).ok_or_else(|| not_found(path))?;
+                let from = (*offset as usize).min(bytes.len());
+                let to = from.saturating_add(*n as usize).min(bytes.len());
+                Ok(Answer::Bytes(bytes[from..to].to_vec()))
+            }
+            Ask::List(prefix) => {
+                // A stale listing lacks what is younger than 50 ms.
+                let seen_until = if is_stale { now.saturating_sub(50_000_000) } else { now };
+                let found = self.objects.iter().filter(|(path, (_, at))| {
+                    path.starts_with(prefix.as_str()) && *at <= seen_until
+                });
+                let info = |(path, (bytes, _)): (&String, &(Vec<u8>, u64))| ObjectInfo {
+                    path: path.clone(),
+                    bytes: bytes.len() as u64,
+                };
+                Ok(Answer::Listing(found.map(info).collect()))
+            }
+            Ask::Delete(path) => {
+                if let Some(number) = log::number_of(path) {
+                    self.entries.remove(&number);
+                    self.trimmed.insert(number);
+                }
+                self.objects.remove(path);
+                Ok(Answer::Done)
+            }
+        }
+    }
+}
+
+impl Ask {
+    fn action(&self) -> (&'static str, &str) {
+        match self {
+            Self::PutNew(path, _) | Self::Put(path, _) => ("put", path),
+            Self::Get(path) | Self::GetRange(path, ..) => ("get", path),
+            Self::List(path) => ("list", path),
+            Self::Delete(path) => ("delete", path),
+        }
+    }
+
+    fn failed(&self) -> StoreError {
+        let (action, path) = self.action();
+        StoreError::Failed { action, path: path.to_owned(), reason: "simulated".to_owned() }
+    }
+}
+
+impl Shared {
+    /// Begins a call.
+    pub(super) fn call(&self, ask: Ask, caller: Caller) {
+        let mut core = self.lock();
+        let core = &mut *core;
+        let store = &mut core.objects;
+        let id = store.n_calls;
+        store.n_calls += 1;
+        let latency = store.latency_us_max;
+        let (mut effect, mut reply) = (store.rng.micros(5, latency), store.rng.micros(5, latency));
+        let mut call = Call {
+            ask,
+            caller: Some(caller),
+            answer: None,
+            is_reply_lost: false,
+            has_effect: true,
+            is_applied: false,
+            is_replied: false,
+        };
+        let mut kind = None;
+        if !core.is_calm && store.rng.per_mille(store.faults_per_mille) {
+            call.is_reply_lost = true;
+            kind = Some(match store.rng.below(3) {
+                0 => {
+                    call.has_effect = false;
+                    "store: failed before the effect"
+                }
+                1 => "store: reply lost",
+                _ => {
+                    effect = store.rng.micros(1000, 800_000);
+                    "store: effect after the reply"
+                }
+            });
+        } else if !core.is_calm && store.rng.per_mille(store.slow_per_mille) {
+            reply = store.rng.micros(1000, 900_000);
+            kind = Some("store: slow reply");
+        }
+        // A reply that says it is done comes behind the effect; one that says it failed may come before.
+        if !call.is_reply_lost {
+            reply += effect;
+        }
+        store.calls.insert(id, call);
+        if let Some(kind) = kind {
+            core.counts.add(kind);
+        }
+        core.after(effect, Event::StoreApply(id));
+        core.after(reply, Event::StoreReply(id));
+    }
+
+    /// A call takes effect.
+    pub(super) fn apply(&self, id: u64) {
+        let mut core = self.lock();
+        let core = &mut *core;
+        let now = core.now;
+        let store = &mut core.objects;
+        let Some(mut call) = store.calls.remove(&id) else { return };
+        let is_stale = !core.is_calm && store.rng.per_mille(store.faults_per_mille * 4);
+        if call.has_effect {
+            call.answer = Some(store.apply(&call.ask, now, is_stale));
+        }
+        if let (Ask::PutNew(path, _) | Ask::Delete(path), Some(Ok(_))) = (&call.ask, &call.answer) {
+            let after = if call.is_replied { ", after the reply" } else { "" };
+            let text = format!("store: {} {path}{after}", call.ask.action().0);
+            core.trace.note(now, text);
+        }
+        call.is_applied = true;
+        if let Ask::Delete(path) = &call.ask
+            && !store.is_damaged
+        {
+            let path = path.clone();
+            let needed = store.missing();
+            if needed.contains(&path) {
+                core.violation(format!("I10: `{path}` was deleted though a commit in the log needs it"));
+            }
+        }
+        if !call.is_replied {
+            core.objects.calls.insert(id, call);
+        }
+    }
+
+    /// The caller hears of it.
+    pub(super) fn reply(&self, id: u64) {
+        let mut core = self.lock();
+        let Some(mut call) = core.objects.calls.remove(&id) else { return };
+        let failed = || Err(call.ask.failed());
+        let answer = if call.is_reply_lost { failed() } else { call.answer.clone().unwrap_or_else(failed) };
+        call.is_replied = true;
+        match call.caller.take() {
+            None => {}
+            Some(Caller::Future(slot)) => {
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                slot.answer = Some(answer);
+                if let Some(waker) = slot.waker.take() {
+                    waker.wake();
+                }
+            }
+            Some(Caller::Worker { actor }) => {
+                let message = match (&call.ask, answer) {
+                    (Ask::Put(path, _), answer) => {
+                        Some(ToWorker::Stored { path: path.clone(), result: answer.map(drop) })
+                    }
+                    (Ask::GetRange(path, offset, _), Ok(Answer::Bytes(bytes))) => {
+                        Some(ToWorker::Read { path: path.clone(), offset: *offset, result: Ok(bytes) })
+                    }
+                    (Ask::GetRange(path, offset, _), Err(error)) => {
+                        Some(ToWorker::Read { path: path.clone(), offset: *offset, result: Err(error) })
+                    }
+                    _ => None,
+                };
+                if let Some(message) = message {
+                    core.at(0, Event::Deliver(actor, message));
+                }
+            }
+        }
+        if !call.is_applied {
+            core.objects.calls.insert(id, call);
+        }
+    }
+}
+
+impl SimStore {
+    fn call<'a, T: 'a>(
+        &self,
+        ask: Ask,
+        take: impl Fn(Answer) -> Option<T> + Send + 'a,
+    ) -> SendFuture<'a, Result<T, StoreError>> {
+        let slot = Arc::new(Mutex::new(Slot::default()));
+        let odd = ask.failed();
+        self.0.call(ask, Caller::Future(slot.clone()));
+        Box::pin(std::future::poll_fn(move |cx| {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.waker = Some(cx.waker().clone());
+            match slot.answer.take() {
+                None => Poll::Pending,
+                Some(answer) => {
+                    Poll::Ready(answer.and_then(|answer| take(answer).ok_or_else(|| odd.clone())))
+                }
+            }
+        }))
+    }
+}
+
+fn done(answer: Answer) -> Option<()> {
+    matches!(answer, Answer::Done).then_some(())
+}
+
+fn bytes(answer: Answer) -> Option<Vec<u8>> {
+    match answer {
+        Answer::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+impl SnapshotStore for SimStore {
+    fn put_new<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>> {
+        self.call(Ask::PutNew(path.to_owned(), bytes), done)
+    }
+
+    fn put<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>> {
+        self.call(Ask::Put(path.to_owned(), bytes), done)
+    }
+
+    fn get<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<Vec<u8>, StoreError>> {
+        self.call(Ask::Get(path.to_owned()), bytes)
+    }
+
+    fn get_range<'a>(
+        &'a self,
+        path: &'a str,
+        offset: u64,
+        n: u64,
+    ) -> SendFuture<'a, Result<Vec<u8>, StoreError>> {
+        self.call(Ask::GetRange(path.to_owned(), offset, n), bytes)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> SendFuture<'a, Result<Vec<ObjectInfo>, StoreError>> {
+        self.call(Ask::List(prefix.to_owned()), |answer| match answer {
+            Answer::Listing(listing) => Some(listing),
+            _ => None,
+        })
+    }
+
+    fn delete<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<(), StoreError>> {
+        self.call(Ask::Delete(path.to_owned()), done)
+    }
+}

@@ -1,0 +1,56 @@
+//! Whole jobs under faults, seed by seed. `examples/simulate.rs` runs as many more as one likes.
+
+use malstrom_core::testing::Simulation;
+
+mod shapes;
+
+/// Seeds for each run of the tests; the shape follows from the seed.
+const SEEDS: std::ops::Range<u64> = 0..180;
+/// Every so many seeds are run twice, to compare what the scheduler decided.
+const TWICE_EVERY: u64 = 9;
+
+/// Seeds that showed a fault once, each with its shape and what it showed.
+const REGRESSIONS: &[(u64, usize, &str)] = &[
+    (0, 0, "a sink recovered before it was open, and so could not fence an older generation"),
+    (36, 0, "a finished job was not settled when it was started again"),
+    (131, 5, "a finished job was not settled when it was started again"),
+    (37, 1, "a read that failed once was taken for damage"),
+    (86, 5, "a read that failed once was taken for damage"),
+];
+
+fn shape_of(seed: u64) -> usize {
+    (seed % shapes::SHAPES.len() as u64) as usize
+}
+
+fn run(seed: u64, shape: usize) -> malstrom_core::testing::RunReport {
+    let (name, define) = shapes::SHAPES[shape];
+    match Simulation::new(seed, define).run() {
+        Ok(report) => report,
+        Err(failure) => panic!(
+            "shape `{name}`: {failure}\nagain: cargo run --release -p malstrom-core --example simulate -- 1 {seed} {shape}"
+        ),
+    }
+}
+
+#[test]
+fn i1_to_i16_hold_for_every_seed() {
+    for seed in SEEDS {
+        run(seed, shape_of(seed));
+    }
+}
+
+#[test]
+fn i17_the_same_seed_gives_the_same_trace() {
+    for seed in SEEDS.step_by(TWICE_EVERY as usize) {
+        let shape = shape_of(seed / TWICE_EVERY);
+        assert_eq!(run(seed, shape), run(seed, shape), "seed {seed}");
+    }
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    for (seed, shape, fault) in REGRESSIONS {
+        println!("seed {seed}: {fault}");
+        run(*seed, *shape);
+    }
+}
