@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use malstrom_core::coordinator::{
-    Event, JobConfig, JobError, JobEvent, Reply, Request, RequestError, RescaleReport, SnapshotReport,
-    Status,
+    Event, JobConfig, JobError, JobEvent, Reply, Request, RequestError, RescaleReport, SnapshotReport, Status,
 };
 use malstrom_core::ports::SnapshotStore;
 use malstrom_core::stream::Job;
@@ -69,7 +68,8 @@ impl RunnableJob {
     /// If no thread can be started.
     pub fn start(self) -> Result<JobHandle, JobError> {
         let api = self.api.clone();
-        let thread = std::thread::Builder::new().name("malstrom-coordinator".to_owned()).spawn(move || self.run());
+        let thread =
+            std::thread::Builder::new().name("malstrom-coordinator".to_owned()).spawn(move || self.run());
         let thread = thread.map_err(|error| JobError::Runtime {
             reason: format!("no thread could be started for the coordinator: {error}"),
         })?;
@@ -103,7 +103,9 @@ impl JobHandle {
     /// Why it could not be started, or could not go on.
     pub fn wait(self) -> Result<JobOutcome, JobError> {
         self.thread.join().unwrap_or_else(|_| {
-            Err(JobError::Runtime { reason: "the coordinator's thread panicked; please report it".to_owned() })
+            Err(JobError::Runtime {
+                reason: "the coordinator's thread panicked; please report it".to_owned(),
+            })
         })
     }
 }

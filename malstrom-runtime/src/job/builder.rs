@@ -108,11 +108,7 @@ impl Settings {
 impl<Scale> Builder<Missing, Scale> {
     /// The job: its name, which tells its snapshots from another job's, and the closure that builds its dataflow. The
     /// closure is called once on every worker, each time one starts, and must build the same each time.
-    pub fn job(
-        self,
-        name: &str,
-        define: impl Fn(&Job) + Send + Sync + 'static,
-    ) -> Builder<Defined, Scale> {
+    pub fn job(self, name: &str, define: impl Fn(&Job) + Send + Sync + 'static) -> Builder<Defined, Scale> {
         let define = Defined { name: name.to_owned(), define: Arc::new(define) };
         Builder { settings: self.settings, define, workers: self.workers }
     }
@@ -213,7 +209,9 @@ impl Builder<Defined, Workers> {
         Dataflow::build(config.n_bins, |job| (self.define.define)(job))?;
         let opened = match settings.snapshots {
             Snapshots::Store(store) => store::OpenedStore::new(store),
-            Snapshots::Url(url) => store::open(&url).map_err(|error| JobError::Config { reason: error.to_string() })?,
+            Snapshots::Url(url) => {
+                store::open(&url).map_err(|error| JobError::Config { reason: error.to_string() })?
+            }
         };
         let lock = opened.lock().map_err(|error| JobError::Config { reason: error.to_string() })?;
         let store = opened.store();

@@ -115,7 +115,9 @@ impl JobOutcome {
             rescales: history.rescales,
             recoveries: history.recoveries,
             gap_max_steady: history.gap_max_steady,
-            manifest: outcome.manifest.map(|manifest| Rc::try_unwrap(manifest).unwrap_or_else(|rc| (*rc).clone())),
+            manifest: outcome
+                .manifest
+                .map(|manifest| Rc::try_unwrap(manifest).unwrap_or_else(|rc| (*rc).clone())),
             store,
         }
     }
@@ -125,7 +127,10 @@ impl JobOutcome {
     ///
     /// # Errors
     /// If there is no snapshot, it has no such operator, or its state cannot be read as these types.
-    pub fn keyed_state<K: StateKey, S: Data + Clone>(&self, name: &str) -> Result<Vec<(K, S)>, StateReadError> {
+    pub fn keyed_state<K: StateKey, S: Data + Clone>(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(K, S)>, StateReadError> {
         let manifest = self.manifest.as_ref().ok_or(StateReadError::NoSnapshot)?;
         let bins = manifest.state.get(name).ok_or_else(|| StateReadError::Unknown {
             name: name.to_owned(),
@@ -148,7 +153,8 @@ impl JobOutcome {
             let from = usize::try_from(at.offset).unwrap_or(usize::MAX);
             let sealed = bytes.get(from..).and_then(|rest| rest.get(..at.bytes as usize));
             let sealed = sealed.ok_or_else(|| unreadable("an object is too short".to_owned()))?;
-            let raw = block::open_expecting(sealed, at.checksum).map_err(|error| unreadable(error.to_string()))?;
+            let raw =
+                block::open_expecting(sealed, at.checksum).map_err(|error| unreadable(error.to_string()))?;
             state.put(*bin, SnapshotId(0), &raw).map_err(|error| unreadable(error.to_string()))?;
         }
         Ok(state.iter().map(|(key, state)| (key.clone(), state.clone())).collect())

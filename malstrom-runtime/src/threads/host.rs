@@ -75,7 +75,12 @@ impl ThreadHost {
         (port, Running { member, stop, gone }, ending)
     }
 
-    fn start_on_thread(&self, generation: Generation, me: WorkerId, n_bins: u32) -> Result<(), std::io::Error> {
+    fn start_on_thread(
+        &self,
+        generation: Generation,
+        me: WorkerId,
+        n_bins: u32,
+    ) -> Result<(), std::io::Error> {
         let (give, take) = std::sync::mpsc::channel::<(ThreadPort, Arc<AtomicBool>, Ending)>();
         let (define, metrics) = (self.define.clone(), self.metrics.clone());
         let thread = std::thread::Builder::new().name(format!("malstrom-{me}")).spawn(move || {
@@ -169,7 +174,8 @@ impl Host for ThreadHost {
         let mut bytes = [0; 16];
         if getrandom::fill(&mut bytes).is_err() {
             // Without a source of randomness, the process and the moment still tell two coordinators apart.
-            let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let moment =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             return moment.as_nanos() << 32 | u128::from(std::process::id());
         }
         u128::from_le_bytes(bytes)

@@ -61,7 +61,8 @@ impl Metrics {
     /// The longest time without output in the window that ends now; the next begins.
     pub(crate) fn take_gap(&self) -> Duration {
         let now = clock::now().0;
-        let since = self.last_output.load(Ordering::Relaxed).max(self.window_began.swap(now, Ordering::Relaxed));
+        let since =
+            self.last_output.load(Ordering::Relaxed).max(self.window_began.swap(now, Ordering::Relaxed));
         let open = now.saturating_sub(since);
         Duration::from_nanos(self.gap_max.swap(0, Ordering::Relaxed).max(open))
     }
