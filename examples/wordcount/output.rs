@@ -20,6 +20,9 @@ impl Output {
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
         let failed =
             |reason: &str| Failure::new(format!("--output: cannot write `{}`: {reason}", path.display()));
+        if path.starts_with("/dev") || path.starts_with("/proc") {
+            return Err(failed("it is not a regular file"));
+        }
         // A link is followed, so that what it points to is replaced and not the link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if path.exists() && !path.is_file() {

@@ -102,6 +102,7 @@ impl Picture {
     }
 
     fn note(&mut self, event: &JobEvent) {
+        self.ask();
         if let JobEvent::Snapshot(report) = event {
             self.newest_snapshot = Some((Instant::now(), report.clone()));
         }
@@ -161,15 +162,19 @@ impl Picture {
         lines
     }
 
-    fn facts(&mut self) -> Facts {
-        let now = Instant::now();
-        let figures = self.api.figures();
-        // Once the job has ended nobody answers: how it stood last is what stays in the picture.
+    /// Once the job has ended nobody answers: how it stood last is what stays in the picture.
+    fn ask(&mut self) {
         if let Ok(status) = self.api.status()
             && status.job.phase != JobPhase::Stopped
         {
             self.status = status;
         }
+    }
+
+    fn facts(&mut self) -> Facts {
+        let now = Instant::now();
+        let figures = self.api.figures();
+        self.ask();
         let status = &self.status.job;
         self.samples.push_back((now, figures.n_written));
         while self.samples.len() > 2 && now.duration_since(self.samples[0].0) > RATE_OVER {
