@@ -27,7 +27,7 @@ pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 30;
 /// State encoded between two batches, in bytes; at least one bin.
-pub const ENCODE_SLICE_BYTES: usize = 64 << 10;
+pub const ENCODE_SLICE_BYTES: usize = 16 << 10;
 /// Store reads one worker has under way at once while it restores.
 pub const RESTORE_READS_MAX: usize = 8;
 
@@ -37,7 +37,10 @@ pub const REQUESTS_QUEUED_MAX: usize = 16;
 pub const LOG_APPEND_ATTEMPTS_MAX: u32 = 8;
 /// Entries of the job log that are read at most when a coordinator starts.
 pub const LOG_ENTRIES_MAX: usize = 1 << 20;
-/// Bins moved in the first step of a rescale; later steps follow the time that one took.
+/// Bins moved in the first step of a rescale; later steps follow the bytes that one moved.
 pub const MOVE_BINS_FIRST: usize = 32;
+/// Bytes of encoded state that a step of a rescale should move. Records for what moves wait until it has arrived, so
+/// this bounds how long.
+pub const MOVE_STEP_BYTES: u64 = 512 << 10;
 /// Bins moved in one step of a rescale at most.
 pub const MOVE_BINS_MAX: usize = 512;

@@ -114,3 +114,6 @@ impl<T: 'static, F: FnMut(&T) -> usize + 'static> Outlet<T> for Split<T, F> {
 fn drain<T>(lanes: &mut [Lane<T>]) -> bool {
     lanes.iter_mut().fold(true, |clear, lane| lane.drain() && clear)
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ use super::text::Line;
 /// use malstrom_runtime::connectors::ZipfText;
 ///
 /// let mut text = ZipfText::new(1000).words(25).partitions(2).words_per_line(10);
-/// assert_eq!(text.partitions()?, ["0", "1"]);
+/// assert_eq!(Source::partitions(&mut text)?, ["0", "1"]);
 /// let n_words: Vec<_> = text.lines(0)?.map(|line| line.words().count()).collect();
 /// assert_eq!(n_words, [10, 3]);
 /// # Ok::<(), malstrom_core::operators::BoxError>(())
@@ -244,7 +244,7 @@ impl Read for ZipfReader {
         }
         Ok(match () {
             () if lines.is_at_end() => ReadStatus::Ended,
-            () if n_due > n_max => ReadStatus::More,
+            () if schedule.due_at(lines.line) <= cx.now => ReadStatus::More,
             () => ReadStatus::Wait(Some(schedule.due_at(lines.line))),
         })
     }
@@ -362,12 +362,10 @@ impl Schedule {
     fn n_due(&self, line: u64, now: Nanos) -> u64 {
         let elapsed = now.since(self.start.unwrap_or(now)).as_nanos() as f64;
         let n = (elapsed / self.ns_per_line) as u64;
-        let mut end = self.first.saturating_add(n);
+        let end = self.first.saturating_add(n).saturating_add(1);
         // The quotient may be off by one; what counts is the time that the line is given.
-        while end > line && self.due_at(end) > now {
-            end -= 1;
-        }
-        if self.due_at(end.max(line)) > now { 0 } else { (end + 1).saturating_sub(line) }
+        let early = u64::from(self.due_at(end - 1) > now);
+        (end - early).saturating_sub(line)
     }
 }
 

@@ -75,6 +75,8 @@ enum Crash {
     AfterFirstRecovery,
 }
 
+const FILLER: u32 = 1_000_000;
+
 #[test]
 fn a_crash_at_any_step_leaves_each_record_once() {
     use Crash::*;
@@ -90,7 +92,7 @@ fn a_crash_at_any_step_leaves_each_record_once() {
             sink.commit(SnapshotId(1), handle).unwrap();
             manifest.1.push(handle);
             // Enough to have gone to the file.
-            write(sink, (base + 10..base + 20).chain(std::iter::repeat_n(7, 100_000)));
+            write(sink, (base + 10..base + 20).chain(std::iter::repeat_n(FILLER, 30_000)));
         }
         if crash >= AfterPrepare {
             let handles: Vec<_> =
@@ -113,7 +115,7 @@ fn a_crash_at_any_step_leaves_each_record_once() {
         let expected = if crash >= AfterManifest { 4 } else { 2 };
         assert_eq!(n_files(&folder), expected, "{crash:?}");
         let mut lines: Vec<_> = lines(&folder);
-        lines.retain(|value| *value != 7);
+        lines.retain(|value| *value != FILLER);
         lines.sort_unstable();
         let n = if crash >= AfterManifest { 20 } else { 10 };
         assert!(lines.into_iter().eq((0..n).chain(100..100 + n)), "{crash:?}");

@@ -70,7 +70,7 @@ fn lines_end_at_newlines_and_at_the_end() {
 fn every_position_goes_on_with_the_next_line() {
     // Lines of all lengths, so that blocks end everywhere in them.
     let expected: Vec<_> = (0..1200).map(|n| Line::from(vec![b'a' + (n % 26) as u8; n])).collect();
-    let (_folder, path) = file(&expected.join(&b'\n'));
+    let (_folder, path) = file(&expected.iter().map(|line| line.to_vec()).collect::<Vec<_>>().join(&b'\n'));
     for step in [1, 13, 500, 2000] {
         let (mut lines, mut position) = (Vec::new(), None);
         loop {

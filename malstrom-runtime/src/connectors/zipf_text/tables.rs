@@ -5,6 +5,8 @@ pub(super) const SLOT_BYTES: usize = 16;
 /// The step of the counter that [`mix`] turns into random numbers.
 pub(super) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// Words that are drawn before they are written.
+const DRAWN_WORDS: usize = 16;
 const LETTERS_MIN: usize = 2;
 const LETTERS_MAX: usize = 12;
 
@@ -41,18 +43,28 @@ impl Tables {
     #[inline]
     pub(super) fn write_line(&self, seed: u64, n_words: u64, block: &mut [u8]) -> usize {
         let n_columns = self.columns.len() as u64;
-        let (mut counter, mut at) = (seed, 0);
-        for _ in 0..n_words {
-            counter = counter.wrapping_add(GOLDEN);
-            let random = mix(counter);
-            let index = (((random >> 32) * n_columns) >> 32) as u32;
-            let column = self.columns[index as usize];
-            let index = if (random as u32) < column.threshold { index } else { column.alias };
-            // A whole slot is copied, since a copy of fixed length is a single move; the next word overwrites the
-            // excess.
-            let word = &self.words[index as usize];
-            block[at..at + SLOT_BYTES].copy_from_slice(word);
-            at += usize::from(word[SLOT_BYTES - 1]);
+        let (mut counter, mut at, mut left) = (seed, 0, n_words);
+        // Some words are drawn before any is written, and without a branch on chance, so that the memory of a large
+        // vocabulary is asked for many words at once.
+        let mut drawn = [0_u32; DRAWN_WORDS];
+        while left > 0 {
+            let n = left.min(DRAWN_WORDS as u64) as usize;
+            for index in &mut drawn[..n] {
+                counter = counter.wrapping_add(GOLDEN);
+                let random = mix(counter);
+                let own = (((random >> 32) * n_columns) >> 32) as u32;
+                let column = self.columns[own as usize];
+                let is_own = u32::from((random as u32) < column.threshold).wrapping_neg();
+                *index = (own & is_own) | (column.alias & !is_own);
+            }
+            for index in &drawn[..n] {
+                // A whole slot is copied, since a copy of fixed length is a single move; the next word overwrites
+                // the excess.
+                let word = &self.words[*index as usize];
+                block[at..at + SLOT_BYTES].copy_from_slice(word);
+                at += usize::from(word[SLOT_BYTES - 1]);
+            }
+            left -= n as u64;
         }
         at.saturating_sub(1)
     }
