@@ -81,20 +81,28 @@ struct Picture {
 
 impl Picture {
     fn run(mut self, events: &Receiver<JobEvent>) -> u64 {
-        if self.n_drawn.is_none() {
-            show::line(&self.title);
-        }
         let every = if self.n_drawn.is_some() { DRAW_EVERY } else { LINE_EVERY };
         let mut due = Instant::now() + every;
+        // Of a job that cannot start there is nothing to show but why.
+        let mut is_begun = false;
         loop {
             match events.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(event) => self.note(&event),
+                Ok(event) => {
+                    if !std::mem::replace(&mut is_begun, true) && self.n_drawn.is_none() {
+                        show::line(&self.title);
+                    }
+                    self.note(&event);
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     due = Instant::now() + every;
-                    self.show();
+                    if is_begun {
+                        self.show();
+                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.show();
+                    if is_begun {
+                        self.show();
+                    }
                     return self.api.figures().n_written;
                 }
             }
