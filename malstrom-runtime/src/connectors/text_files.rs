@@ -221,6 +221,12 @@ impl Read for TextFileReader {
 }
 
 impl TextFileReader {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads a block, smaller if the file has less left; `false` at its end.
     fn fill(&mut self) -> Result<bool, BoxError> {
         let bytes = self.file.metadata().map_err(|source| failed(&self.path, source))?.len();

@@ -2,8 +2,7 @@
 
 mod tables;
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use malstrom_core::element::{Record, Timestamp};
@@ -46,7 +45,7 @@ pub struct ZipfText {
     n_partitions: u32,
     words_per_line: u32,
     rate: Option<u64>,
-    tables: OnceCell<Arc<Tables>>,
+    tables: OnceLock<Arc<Tables>>,
 }
 
 impl ZipfText {
@@ -61,7 +60,7 @@ impl ZipfText {
             n_partitions: 1,
             words_per_line: 10,
             rate: None,
-            tables: OnceCell::new(),
+            tables: OnceLock::new(),
         }
     }
 
@@ -69,7 +68,7 @@ impl ZipfText {
     #[must_use]
     pub fn exponent(mut self, s: f64) -> Self {
         self.exponent = s;
-        self.tables = OnceCell::new();
+        self.tables = OnceLock::new();
         self
     }
 

@@ -1,5 +1,6 @@
 //! A job that can be run, the handle on one that runs, and the coordinator's API.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -11,7 +12,7 @@ use malstrom_core::stream::Job;
 
 use super::outcome::{History, JobOutcome};
 use crate::store::StoreLock;
-use crate::threads::{Figures, Metrics, Placement, Plan, drive};
+use crate::threads::{Arrivals, Figures, Metrics, Placement, Plan, drive};
 
 /// A job that is described and not yet started.
 pub struct RunnableJob {
@@ -32,9 +33,13 @@ impl RunnableJob {
         on_event: Box<dyn Fn(&JobEvent) + Send>,
     ) -> Self {
         let metrics = Metrics::new();
-        let events = flume::unbounded();
+        let events = Arrivals::new();
         let history = Arc::new(Mutex::new(History::default()));
-        let api = JobApi { events: events.0.clone(), metrics: metrics.clone() };
+        let api = JobApi {
+            events: events.sender.clone(),
+            is_closed: events.is_closed.clone(),
+            metrics: metrics.clone(),
+        };
         let noted = history.clone();
         let on_event = Box::new(move |event: &JobEvent| {
             noted.lock().unwrap_or_else(PoisonError::into_inner).note(event);
@@ -124,6 +129,7 @@ pub struct JobStatus {
 #[derive(Clone, Debug)]
 pub struct JobApi {
     events: flume::Sender<Event>,
+    is_closed: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
 }
 
@@ -190,6 +196,40 @@ impl JobApi {
             let _ = answer.send(result);
         });
         self.events.send(Event::Request(request(reply))).map_err(|_| RequestError::NotRunning)?;
+        if self.is_closed.load(Ordering::SeqCst) {
+            return answered.try_recv().unwrap_or(Err(RequestError::NotRunning));
+        }
         answered.recv().unwrap_or(Err(RequestError::NotRunning))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use malstrom_core::operators::{Discard, from_iter};
+    use malstrom_core::stream::Job;
+
+    use super::*;
+    use crate::job::SingleThread;
+
+    fn job() -> RunnableJob {
+        let define = |job: &Job| job.source("numbers", from_iter(|| 0..10_u64)).sink("out", Discard);
+        SingleThread::builder().job("numbers", define).build().unwrap()
+    }
+
+    #[test]
+    fn who_asks_after_the_end_gets_an_answer() {
+        let job = job();
+        let api = job.api();
+        job.run().unwrap();
+        assert_eq!(api.suspend(), Err(RequestError::NotRunning));
+    }
+
+    #[test]
+    fn who_asked_a_job_that_is_never_run_gets_an_answer() {
+        let job = job();
+        let api = job.api();
+        let asks = std::thread::spawn(move || api.snapshot());
+        drop(job);
+        assert_eq!(asks.join().unwrap(), Err(RequestError::NotRunning));
     }
 }

@@ -3,8 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use malstrom_core::coordinator::{Coordinator, Event, JobConfig, JobError, JobEvent, Mailbox, Outcome};
+use malstrom_core::coordinator::{
+    Coordinator, Event, JobConfig, JobError, JobEvent, Mailbox, Outcome, RequestError,
+};
 use malstrom_core::ports::SnapshotStore;
 use tokio::task::LocalSet;
 
@@ -28,8 +31,36 @@ pub(crate) struct Plan {
     pub(crate) define: Define,
     pub(crate) store: Arc<dyn SnapshotStore>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) events: (flume::Sender<Event>, flume::Receiver<Event>),
+    pub(crate) events: Arrivals,
     pub(crate) on_event: Box<dyn Fn(&JobEvent) + Send>,
+}
+
+/// What is told and asked of the coordinator. Dropped, which is when nobody reads it any more, it refuses what waits
+/// and says so to whoever asks later: a request that stayed in the channel would wait for ever, since those who ask keep
+/// the channel alive.
+pub(crate) struct Arrivals {
+    pub(crate) sender: flume::Sender<Event>,
+    receiver: flume::Receiver<Event>,
+    /// Set before the channel is emptied for the last time; who sends and then finds it unset is read.
+    pub(crate) is_closed: Arc<AtomicBool>,
+}
+
+impl Arrivals {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = flume::unbounded();
+        Self { sender, receiver, is_closed: Arc::default() }
+    }
+}
+
+impl Drop for Arrivals {
+    fn drop(&mut self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        for event in self.receiver.drain() {
+            if let Event::Request(request) = event {
+                request.refuse(RequestError::NotRunning);
+            }
+        }
+    }
 }
 
 /// Runs a job to its end on this thread.
@@ -41,12 +72,12 @@ pub(crate) fn drive(plan: Plan) -> Result<Outcome, JobError> {
     let executor = executor.map_err(|error| JobError::Runtime {
         reason: format!("the coordinator's executor could not be started: {error}"),
     })?;
-    let (sender, receiver) = plan.events;
+    let arrivals = plan.events;
     let mailbox = Rc::new(Mailbox::default());
     let host: SharedHost = Rc::new(ThreadHost {
         placement: plan.placement,
         define: plan.define,
-        events: sender,
+        events: arrivals.sender.clone(),
         store: plan.store.clone(),
         metrics: plan.metrics,
         on_event: plan.on_event,
@@ -54,7 +85,7 @@ pub(crate) fn drive(plan: Plan) -> Result<Outcome, JobError> {
     });
     let coordinator = Coordinator::new(plan.config, host, plan.store, mailbox.clone());
     let deliver = {
-        let receiver = receiver.clone();
+        let receiver = arrivals.receiver.clone();
         async move {
             while let Ok(event) = receiver.recv_async().await {
                 mailbox.deliver(event);
@@ -66,10 +97,6 @@ pub(crate) fn drive(plan: Plan) -> Result<Outcome, JobError> {
     let outcome = tasks.block_on(&executor, coordinator.run());
     // Whoever asks from now on learns that nobody answers any more.
     drop(tasks);
-    for event in receiver.drain() {
-        if let Event::Request(request) = event {
-            request.refuse(malstrom_core::coordinator::RequestError::NotRunning);
-        }
-    }
+    drop(arrivals);
     outcome
 }

@@ -21,5 +21,5 @@ mod worker;
 
 pub use metrics::{Figures, WorkerFigures};
 
-pub(crate) use drive::{Placement, Plan, drive};
+pub(crate) use drive::{Arrivals, Placement, Plan, drive};
 pub(crate) use metrics::Metrics;
