@@ -19,7 +19,7 @@ pub struct SnapshotReport {
     pub duration: Duration,
     /// Bytes of state written for it; what is carried over from an earlier one does not count.
     pub bytes: u64,
-    /// The longest time without output while it was taken.
+    /// The longest time without output while it was taken; zero if the stream ended with it.
     pub gap_max: Duration,
 }
 

@@ -62,7 +62,10 @@ impl Coordinator {
         self.committed = Some(Rc::new(manifest));
         let duration = self.host.now().since(begun);
         self.settle(id).await?;
-        let report = SnapshotReport { id, savepoint, duration, bytes, gap_max: self.host.take_output_gap() };
+        let gap = self.host.take_output_gap();
+        // Behind a suspension and behind the end nothing is to come out, so nothing is missing.
+        let gap_max = if after == After::Run { gap } else { Duration::ZERO };
+        let report = SnapshotReport { id, savepoint, duration, bytes, gap_max };
         self.host.event(JobEvent::Snapshot(report.clone()));
         self.schedule_snapshot();
         self.publish_status(JobPhase::Running, None);
