@@ -95,6 +95,7 @@ impl Coordinator {
         reason: Option<String>,
     ) -> Result<Completion, Failure> {
         self.publish_status(JobPhase::Building, Some("build"));
+        self.is_cut_open = false;
         let restored = self.build(&resolution).await?;
         self.running_since = self.host.now();
         let gap_max = self.host.take_output_gap();

@@ -336,6 +336,13 @@ impl Host for SimHost {
         if !matches!(event, JobEvent::Steady { .. }) {
             let mut core = self.core.lock();
             let of = self.of;
+            if let JobEvent::Recovering { reason, .. } = &event {
+                core.counts.add(match reason {
+                    reason if reason.contains("step of the rescale") => "recovery: a step took too long",
+                    reason if reason.contains("within") => "recovery: something else took too long",
+                    _ => "recovery: other",
+                });
+            }
             core.note(format!("coordinator {of}: {event:?}"));
         }
     }
