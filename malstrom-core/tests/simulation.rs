@@ -13,9 +13,18 @@ const TWICE_EVERY: u64 = 9;
 const REGRESSIONS: &[(u64, usize, &str)] = &[
     (0, 0, "a sink recovered before it was open, and so could not fence an older generation"),
     (36, 0, "a finished job was not settled when it was started again"),
-    (131, 5, "a finished job was not settled when it was started again"),
     (37, 1, "a read that failed once was taken for damage"),
-    (86, 5, "a read that failed once was taken for damage"),
+    (
+        5177,
+        2,
+        "a stale coordinator claimed where the log had been trimmed, and a fenced one deleted a commit",
+    ),
+    (1898, 8, "a stale coordinator claimed where the log had been trimmed"),
+    (3703, 4, "a log that was trimmed while it was read was taken for one with a hole"),
+    (5052, 3, "a log that was trimmed while it was read was taken for one with a hole"),
+    (25067, 2, "many coordinators kept claiming the job from one another"),
+    (25818, 6, "a listing that lagged behind was taken for a hole"),
+    (31817, 2, "a claim that a successor had read was deleted"),
 ];
 
 fn shape_of(seed: u64) -> usize {

@@ -23,8 +23,8 @@ use indexmap::IndexMap;
 
 use super::mailbox::Reply;
 use super::recover::Failure;
-use super::snapshot::GivenUp;
 use super::report::{JobEvent, JobPhase, RequestError, RescaleReport};
+use super::snapshot::GivenUp;
 use super::{Coordinator, plan};
 use crate::ids::WorkerId;
 use crate::limits::{MOVE_BINS_FIRST, MOVE_BINS_MAX};

@@ -61,7 +61,12 @@ mod tests {
 
     #[test]
     fn i17_a_seed_gives_the_same_numbers() {
-        let draw = |seed| Vec::from_iter((0..4).map({ let mut rng = Rng::new(seed); move |_| rng.next_u64() }));
+        let draw = |seed| {
+            Vec::from_iter((0..4).map({
+                let mut rng = Rng::new(seed);
+                move |_| rng.next_u64()
+            }))
+        };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
     }

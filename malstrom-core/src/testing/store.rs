@@ -181,9 +181,10 @@ impl Objects {
             Ask::List(prefix) => {
                 // A stale listing lacks what is younger than 50 ms.
                 let seen_until = if is_stale { now.saturating_sub(50_000_000) } else { now };
-                let found = self.objects.iter().filter(|(path, (_, at))| {
-                    path.starts_with(prefix.as_str()) && *at <= seen_until
-                });
+                let found = self
+                    .objects
+                    .iter()
+                    .filter(|(path, (_, at))| path.starts_with(prefix.as_str()) && *at <= seen_until);
                 let info = |(path, (bytes, _)): (&String, &(Vec<u8>, u64))| ObjectInfo {
                     path: path.clone(),
                     bytes: bytes.len() as u64,

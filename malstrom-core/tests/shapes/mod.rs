@@ -76,10 +76,13 @@ fn two_exchanges(job: &Job, sim: &SimContext) {
         .apply(sim.watch())
         // The second key follows from the first, so the order per key and partition goes through both.
         .key_by(|(key, _)| key % 7)
-        .map_with_state("second", |_, chains: &mut BTreeMap<u64, Chains>, (key, (item, value)): (u64, (Item, u64))| {
-            let value = chains.entry(key).or_default().add(item.partition, value);
-            output(key, &item, value)
-        })
+        .map_with_state(
+            "second",
+            |_, chains: &mut BTreeMap<u64, Chains>, (key, (item, value)): (u64, (Item, u64))| {
+                let value = chains.entry(key).or_default().add(item.partition, value);
+                output(key, &item, value)
+            },
+        )
         .into_pairs()
         .map(|(_, output)| output)
         .apply(sim.watch())
