@@ -159,7 +159,7 @@ impl Objects {
         let not_found = |path: &String| StoreError::NotFound { path: path.clone() };
         match ask {
             Ask::PutNew(path, _) if self.objects.contains_key(path) => {
-                return Err(StoreError::Exists { path: path.clone() });
+                Err(StoreError::Exists { path: path.clone() })
             }
             Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
                 if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {

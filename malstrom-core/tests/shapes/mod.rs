@@ -133,7 +133,7 @@ fn removal(job: &Job, sim: &SimContext) {
         .key_by(|item| (item.key, item.partition))
         .process("open", |_, state: &mut Option<u64>, item: Item, made: &mut Vec<Output>| {
             let count = state.unwrap_or(0) + 1;
-            *state = (item.number % 4 != 0).then_some(count);
+            *state = (!item.number.is_multiple_of(4)).then_some(count);
             made.push(output(item.key, &item, count));
         })
         .into_pairs()
