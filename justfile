@@ -19,7 +19,7 @@ test: doctest
 
 # Runs the main example.
 wordcount *arguments:
-    cargo run --release --locked --example wordcount -- {{ arguments }}
+    cargo run --release --locked --bin wordcount -- {{ arguments }}
 
 # Looks for known faults in dependencies. Fetches the advisory database, so it stands apart from `check`.
 advisories:

@@ -1,11 +1,15 @@
 //! Every bound of the engine, by name and with its unit last.
 
+use std::time::Duration;
+
 /// Records in a batch that crosses an exchange.
 pub const BATCH_RECORDS: usize = 1024;
 /// Messages that wait in one channel between two stages before its sender keeps what it has.
 pub const CHANNEL_MESSAGES_MAX: usize = 16;
 /// Records a source stage emits between two looks at its outlet.
 pub const SOURCE_READ_RECORDS: usize = 512;
+/// How long a source has nothing before it is idle, and left out of the merge of watermarks.
+pub const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// Source reads after which a busy stage flushes batches that are not full.
 pub const FLUSH_AFTER_READS: u32 = 32;
 /// Records that wait, per stage, for bins that are on their way; past it the stage reads no further.
@@ -27,7 +31,7 @@ pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 30;
 /// State encoded between two batches, in bytes; at least one bin.
-pub const ENCODE_SLICE_BYTES: usize = 64 << 10;
+pub const ENCODE_SLICE_BYTES: usize = 16 << 10;
 /// Store reads one worker has under way at once while it restores.
 pub const RESTORE_READS_MAX: usize = 8;
 
@@ -39,7 +43,10 @@ pub const LOG_APPEND_ATTEMPTS_MAX: u32 = 8;
 pub const LOG_READ_ATTEMPTS_MAX: u32 = 16;
 /// Entries of the job log that are read at most when a coordinator starts.
 pub const LOG_ENTRIES_MAX: usize = 1 << 20;
-/// Bins moved in the first step of a rescale; later steps follow the time that one took.
+/// Bins moved in the first step of a rescale; later steps follow the bytes that one moved.
 pub const MOVE_BINS_FIRST: usize = 32;
+/// Bytes of encoded state that a step of a rescale should move. Records for what moves wait until it has arrived, so
+/// this bounds how long.
+pub const MOVE_STEP_BYTES: u64 = 512 << 10;
 /// Bins moved in one step of a rescale at most.
 pub const MOVE_BINS_MAX: usize = 512;

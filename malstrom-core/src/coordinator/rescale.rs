@@ -11,7 +11,7 @@
 //! 5. Workers that are to go own nothing any more and are let go.
 //!
 //! # Guarantees
-//! I3 and I5 (by the worker's part), P2 (steps follow the time the last one took), I16 (by step 4).
+//! I3 and I5 (by the worker's part), P2 (a step moves a bounded number of bytes), I16 (by step 4).
 //!
 //! # Caveats
 //! A worker that is lost meanwhile ends the generation. Recovery then rebuilds at the scale that was asked for, and
@@ -27,15 +27,11 @@ use super::report::{JobEvent, JobPhase, RequestError, RescaleReport};
 use super::snapshot::GivenUp;
 use super::{Coordinator, plan};
 use crate::ids::WorkerId;
-use crate::limits::{MOVE_BINS_FIRST, MOVE_BINS_MAX};
+use crate::limits::{MOVE_BINS_FIRST, MOVE_BINS_MAX, MOVE_STEP_BYTES};
 use crate::ports::Nanos;
 use crate::snapshot::After;
 use crate::worker::messages::{BinMove, MoveStep, Order, PartitionMove, RestoreOrder};
 
-/// A step that took less is followed by one twice as large.
-const STEP_SHORT: Duration = Duration::from_millis(4);
-/// A step that took longer is followed by one half as large.
-const STEP_LONG: Duration = Duration::from_millis(12);
 /// Attempts to make a new scale durable before the generation ends.
 const DURABLE_ATTEMPTS: u32 = 3;
 
@@ -160,12 +156,12 @@ impl Coordinator {
         while !bins.is_empty() || !partitions.is_empty() {
             let step_bins = take_last(&mut bins, n_bins);
             let step_partitions = take_last(&mut partitions, n_bins);
-            let took = self.move_step(step_bins, step_partitions).await?;
-            if took < STEP_SHORT {
-                n_bins = (n_bins * 2).min(MOVE_BINS_MAX);
-            } else if took > STEP_LONG {
-                n_bins = (n_bins / 2).max(1);
-            }
+            let n_moved = step_bins.len() as u64;
+            let bytes = self.move_step(step_bins, step_partitions).await?;
+            // The next step moves about as many bytes as a step should, and at most twice as many bins.
+            let fitting = MOVE_STEP_BYTES.saturating_mul(n_moved) / bytes.max(1);
+            n_bins =
+                usize::try_from(fitting).unwrap_or(MOVE_BINS_MAX).clamp(1, MOVE_BINS_MAX.min(2 * n_bins));
             if self.host.now() >= self.snapshot_due && !bins.is_empty() {
                 self.periodic_snapshot_within_rescale().await?;
             }
@@ -174,12 +170,12 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Carries out one step; the bytes of state it moved.
     async fn move_step(
         &mut self,
         bins: Vec<BinMove>,
         partitions: Vec<PartitionMove>,
-    ) -> Result<Duration, Failure> {
-        let begun = self.host.now();
+    ) -> Result<u64, Failure> {
         let version = self.routes.version.next();
         let step = MoveStep { version, bins, partitions };
         self.send_all(&Order::Publish(Box::new(step.clone())));
@@ -205,7 +201,7 @@ impl Coordinator {
             rescale.gap_max = rescale.gap_max.max(self.host.take_output_gap());
         }
         self.publish_status(JobPhase::Running, Some("rescale"));
-        Ok(self.host.now().since(begun))
+        Ok(bytes)
     }
 
     async fn periodic_snapshot_within_rescale(&mut self) -> Result<(), Failure> {

@@ -26,6 +26,9 @@ pub(crate) struct Channels<T> {
     next: usize,
     watermark: Timestamp,
     is_idle: bool,
+    /// What is to be told next: a barrier behind the watermark that the same end of a channel let go, or the watermark
+    /// behind a batch that woke its channel.
+    due: Option<Control>,
 }
 
 struct Channel<T> {
@@ -45,7 +48,7 @@ enum At {
 
 impl<T> Channels<T> {
     pub(crate) fn new() -> Self {
-        Self { channels: Vec::new(), next: 0, watermark: Timestamp::MIN, is_idle: false }
+        Self { channels: Vec::new(), next: 0, watermark: Timestamp::MIN, is_idle: false, due: None }
     }
 
     /// How many channels there are.
@@ -71,6 +74,9 @@ impl<T> Channels<T> {
 
     /// The next thing to do. Every channel is asked at most until it has nothing, or a batch, or a barrier.
     pub(crate) fn poll(&mut self) -> Arrival<T> {
+        if let Some(control) = self.due.take() {
+            return Arrival::Control(control);
+        }
         let n = self.channels.len();
         for turn in 0..n {
             let at = if self.next + turn < n { self.next + turn } else { self.next + turn - n };
@@ -78,7 +84,9 @@ impl<T> Channels<T> {
                 match self.channels[at].input.try_recv() {
                     None => break,
                     Some(Message::Batch(batch)) => {
-                        self.channels[at].is_idle = false;
+                        if std::mem::take(&mut self.channels[at].is_idle) {
+                            self.due = self.merge();
+                        }
                         self.is_idle = false;
                         self.next = if at + 1 == n { 0 } else { at + 1 };
                         return Arrival::Batch(batch, at);
@@ -120,7 +128,13 @@ impl<T> Channels<T> {
                 if self.channels.iter().all(|c| c.at == At::Ended) {
                     return Some(Control::End);
                 }
-                self.merge()
+                // The others may be at a barrier that they waited for this channel to reach.
+                let waiting = self.channels.iter().find_map(|channel| match channel.at {
+                    At::Barrier(barrier) => Some(barrier),
+                    _ => None,
+                });
+                self.due = waiting.and_then(|barrier| self.aligned(barrier));
+                self.merge().or_else(|| self.due.take())
             }
         }
     }
@@ -146,6 +160,11 @@ impl<T> Channels<T> {
                 self.watermark = time;
                 self.is_idle = false;
                 Some(Control::Watermark(time))
+            }
+            // A channel has woken behind the merge: whoever reads this stage must be told to wait for it again.
+            Some(_) if self.is_idle => {
+                self.is_idle = false;
+                Some(Control::Watermark(self.watermark))
             }
             None if !self.is_idle => {
                 self.is_idle = true;

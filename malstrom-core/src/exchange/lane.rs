@@ -35,6 +35,7 @@ pub(crate) fn local_channel<T: 'static>() -> (Box<dyn Transmit<T>>, Box<dyn Rece
 
 struct LocalQueue<T> {
     messages: VecDeque<Message<T>>,
+    #[expect(clippy::vec_box, reason = "a batch travels in its box and returns in it")]
     empty: Vec<Box<Batch<T>>>,
 }
 
@@ -100,6 +101,15 @@ fn typed<T: Data>(parcel: Parcel) -> Message<T> {
             Message::Batch(batch.expect("both ends of an edge are built by the same job and carry one type"))
         }
     }
+}
+
+/// Drains every lane, also those behind one that is full; whether nothing waits any more.
+pub(crate) fn drain_all<T>(lanes: &mut [Lane<T>]) -> bool {
+    let mut is_clear = true;
+    for lane in lanes {
+        is_clear &= lane.drain();
+    }
+    is_clear
 }
 
 /// The batch under construction for one receiver, and what waits for room in the channel to it. What waits is bounded

@@ -14,4 +14,6 @@ pub use parcel::{
 };
 
 pub(crate) use channels::{Arrival, Channels};
-pub(crate) use lane::{Lane, Receive, Remote, local_channel};
+#[cfg(test)]
+pub(crate) use lane::Message;
+pub(crate) use lane::{Lane, Receive, Remote, drain_all, local_channel};

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use super::lane::{Lane, Remote};
+use super::lane::{Lane, Remote, drain_all};
 use super::{Data, bin_of};
 use crate::element::{Control, Keyed, Record, Timestamp};
 use crate::ids::{EdgeId, WorkerId};
@@ -43,8 +43,7 @@ impl<K: Data + Hash, V: Data> Emit<Keyed<K, V>> for Outbox<K, V> {
 
 impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
     fn drain(&mut self) -> bool {
-        // Every lane is drained, also behind one that is full.
-        self.lanes.iter_mut().fold(true, |clear, lane| lane.drain() && clear)
+        drain_all(&mut self.lanes)
     }
 
     fn flush(&mut self) -> Result<(), StageError> {

@@ -171,3 +171,6 @@ pub trait ParcelReceiver {
     /// Returns an empty batch to the sender, so that its memory is used again.
     fn recycle(&mut self, batch: Box<dyn AnyBatch>);
 }
+
+#[cfg(test)]
+mod tests;

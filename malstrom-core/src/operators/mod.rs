@@ -1,9 +1,12 @@
-//! Operators, one a file, and the traits for a user's own.
+//! Operators, one a file, the sources and sinks that need nothing from outside, and the traits for a user's own.
 
+mod collect;
+mod discard;
 mod filter;
 mod filter_map;
 mod flat_map;
 mod fold;
+mod from_iter;
 mod inspect;
 mod key_by;
 mod map;
@@ -12,10 +15,13 @@ mod process;
 mod reduce;
 mod traits;
 
+pub use collect::{Collect, CollectHandle, Collected};
+pub use discard::Discard;
 pub use filter::Filter;
 pub use filter_map::FilterMap;
 pub use flat_map::{FlatMap, FlatMapWith};
 pub use fold::{Fold, FoldFinal};
+pub use from_iter::{FromIter, FromIterError, IterReader, from_iter, from_iters};
 pub use inspect::Inspect;
 pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
 pub use map::Map;

@@ -1,5 +1,7 @@
 //! `process`: the general keyed operator, with a state that can be absent and any number of records out.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::{Emit, Operator};
 use crate::element::{Keyed, Record};
 use crate::exchange::Data;
@@ -9,6 +11,26 @@ use crate::state::{KeyedState, StateKey, StateVisitor};
 /// `FnMut(&K, &mut Option<S>, Record<V>, &mut Vec<Out>)` is one.
 ///
 /// The state passed in is the only thing that survives: it is part of snapshots and moves with its key.
+///
+/// ```
+/// use malstrom_core::element::Record;
+/// use malstrom_core::operators::{Discard, Emit, KeyedOperator, from_iter};
+///
+/// /// Passes on the first value of each key.
+/// struct First;
+/// impl KeyedOperator<u64, u64> for First {
+///     type State = ();
+///     type Out = u64;
+///     fn process(&mut self, _: &u64, seen: &mut Option<()>, n: Record<u64>, out: &mut impl Emit<u64>) {
+///         if seen.replace(()).is_none() { out.emit(n); }
+///     }
+/// }
+/// # malstrom_core::stream::Dataflow::build(4, |job| {
+/// #     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+/// #     keyed.process_with("first", First).sink("firsts", Discard);
+/// # })?;
+/// # Ok::<(), malstrom_core::stream::BuildError>(())
+/// ```
 pub trait KeyedOperator<K, V>: 'static {
     /// What is kept for each key.
     type State: Data;
@@ -28,7 +50,7 @@ pub trait KeyedOperator<K, V>: 'static {
 /// Runs a [`KeyedOperator`]. See [`KeyedStream::process`](crate::stream::KeyedStream::process).
 #[derive(Debug)]
 pub struct Process<K, S, Op> {
-    state: KeyedState<K, Option<S>>,
+    state: KeyedState<K, Kept<S>>,
     operator: Op,
 }
 
@@ -49,7 +71,7 @@ where
     #[inline]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, Op::Out>>) {
         let Keyed { hash, key, value } = record.value;
-        let (kept, state) = self.state.get_or_insert_with(hash, key.clone(), || None);
+        let (kept, Kept(state)) = self.state.get_or_insert_with(hash, key.clone(), || Kept(None));
         let mut out = WithKey { hash, key: &key, out };
         self.operator.process(kept, state, Record { time: record.time, value }, &mut out);
         if state.is_none() {
@@ -64,6 +86,26 @@ where
 
     fn visit(&mut self, visitor: &mut dyn StateVisitor) {
         visitor.visit(&mut self.state);
+    }
+}
+
+/// A state as it lies in the table: `None` only while its record is worked on. It is encoded as the state alone, since
+/// the codec cannot tell `Some(())` or `Some(None)` from `None`.
+#[derive(Debug)]
+struct Kept<S>(Option<S>);
+
+impl<S: Serialize> Serialize for Kept<S> {
+    fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        match &self.0 {
+            Some(state) => state.serialize(serializer),
+            None => Err(serde::ser::Error::custom("a state that is `None` is forgotten, not kept")),
+        }
+    }
+}
+
+impl<'de, S: Deserialize<'de>> Deserialize<'de> for Kept<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        S::deserialize(deserializer).map(|state| Self(Some(state)))
     }
 }
 
@@ -111,3 +153,6 @@ where
         self.made.drain(..).for_each(|value| out.emit(Record { time: record.time, value }));
     }
 }
+
+#[cfg(test)]
+mod tests;

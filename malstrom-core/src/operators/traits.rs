@@ -28,6 +28,26 @@ pub trait Emit<T> {
 ///
 /// An operator's own fields are *not* part of a snapshot. What must survive belongs into keyed state: see
 /// `KeyedStream::process`.
+///
+/// ```
+/// use malstrom_core::{element::Record, operators::{Emit, Operator}};
+///
+/// /// Passes on every value that differs from the one before it.
+/// struct Changes(Option<u64>);
+/// impl Operator<u64> for Changes {
+///     type Out = u64;
+///     fn process(&mut self, record: Record<u64>, out: &mut impl Emit<u64>) {
+///         if self.0.replace(record.value) != Some(record.value) {
+///             out.emit(record);
+///         }
+///     }
+/// }
+/// # struct Out(Vec<u64>);
+/// # impl Emit<u64> for Out { fn emit(&mut self, record: Record<u64>) { self.0.push(record.value) } }
+/// # let (mut changes, mut out) = (Changes(None), Out(Vec::new()));
+/// # [1, 1, 2, 1].into_iter().for_each(|n| changes.process(Record::new(n), &mut out));
+/// # assert_eq!(out.0, [1, 2, 1]);
+/// ```
 pub trait Operator<In>: 'static {
     /// What it makes.
     type Out;
@@ -66,6 +86,36 @@ pub trait Operator<In>: 'static {
 ///
 /// The engine places partitions on workers, moves them when the job is rescaled, and makes their positions part of
 /// every snapshot.
+///
+/// ```
+/// # use malstrom_core::operators::{BoxError, Discard, Emit, Read, ReadContext, ReadStatus, Source};
+/// # use malstrom_core::{element::Record, stream::Dataflow};
+/// # struct Counter(u64);
+/// # impl Read for Counter {
+/// #     type Item = u64;
+/// #     type Position = u64;
+/// #     fn read(&mut self, cx: ReadContext, out: &mut impl Emit<u64>) -> Result<ReadStatus, BoxError> {
+/// #         out.emit(Record::new(self.0));
+/// #         self.0 += 1;
+/// #         Ok(ReadStatus::More)
+/// #     }
+/// #     fn position(&self) -> u64 { self.0 }
+/// # }
+/// /// Two partitions that count for ever. `Counter` is the example of [`Read`].
+/// struct Counters;
+/// impl Source for Counters {
+///     type Item = u64;
+///     type Reader = Counter;
+///     fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
+///         Ok(vec!["one".into(), "two".into()])
+///     }
+///     fn open(&mut self, _partition: &str, position: Option<u64>) -> Result<Counter, BoxError> {
+///         Ok(Counter(position.unwrap_or(0)))
+///     }
+/// }
+/// # Dataflow::build(4, |job| job.source("counters", Counters).sink("nowhere", Discard))?;
+/// # Ok::<(), malstrom_core::stream::BuildError>(())
+/// ```
 pub trait Source: 'static {
     /// What it yields.
     type Item: 'static;
@@ -111,6 +161,29 @@ pub struct ReadContext {
 }
 
 /// One partition of a [`Source`] being read. It never blocks.
+///
+/// ```
+/// # use malstrom_core::{element::Record, operators::{BoxError, Emit, Read, ReadContext, ReadStatus}};
+/// /// Counts for ever, from a position on.
+/// struct Counter(u64);
+/// impl Read for Counter {
+///     type Item = u64;
+///     type Position = u64;
+///     fn read(&mut self, cx: ReadContext, out: &mut impl Emit<u64>) -> Result<ReadStatus, BoxError> {
+///         let upto = self.0 + cx.n_records_max as u64;
+///         (self.0..upto).for_each(|n| out.emit(Record::new(n)));
+///         self.0 = upto;
+///         Ok(ReadStatus::More)
+///     }
+///     fn position(&self) -> u64 { self.0 }
+/// }
+/// # struct Out(Vec<u64>);
+/// # impl Emit<u64> for Out { fn emit(&mut self, record: Record<u64>) { self.0.push(record.value) } }
+/// # let (mut counter, mut out) = (Counter(5), Out(Vec::new()));
+/// # counter.read(ReadContext { n_records_max: 2, now: malstrom_core::ports::Nanos(0) }, &mut out)?;
+/// # assert_eq!((out.0, counter.position()), (vec![5, 6], 7));
+/// # Ok::<(), BoxError>(())
+/// ```
 pub trait Read: 'static {
     /// What it yields.
     type Item;
@@ -150,6 +223,23 @@ pub struct SinkContext {
 
 /// Where a stream ends. What it writes comes at least once: after a recovery, records since the last snapshot are
 /// written again. See [`TransactionalSink`] for exactly once.
+///
+/// ```
+/// use malstrom_core::{element::Record, operators::{BoxError, Sink}};
+///
+/// /// Writes lines to a file, a socket, a buffer.
+/// struct Lines<W>(W);
+/// impl<W: std::io::Write + 'static> Sink<String> for Lines<W> {
+///     fn write(&mut self, record: Record<String>) -> Result<(), BoxError> {
+///         Ok(writeln!(self.0, "{}", record.value)?)
+///     }
+///     fn flush(&mut self) -> Result<(), BoxError> { Ok(self.0.flush()?) }
+/// }
+/// # let mut lines = Lines(Vec::new());
+/// # lines.write(Record::new("to be".to_owned()))?;
+/// # assert_eq!(lines.0, b"to be\n");
+/// # Ok::<(), BoxError>(())
+/// ```
 pub trait Sink<T>: 'static {
     /// Called once before anything else.
     ///

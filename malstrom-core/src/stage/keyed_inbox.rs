@@ -3,7 +3,7 @@
 //! # Rules
 //! 1. From the cut of a route version on, records for a bin whose state is still on its way are kept aside, in order.
 //! 2. When the state has come, what was kept aside is worked on before anything that arrived later.
-//! 3. While a bin is on its way, watermarks are held, so that no timer fires before the records it waits for.
+//! 3. While a bin is on its way, watermarks and idleness are held, so that no timer fires before the records it waits for.
 //! 4. What is kept aside is bounded: past the bound nothing more is read until a bin arrives.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +27,8 @@ pub struct KeyedInbox<K, V> {
     complete: VecDeque<Vec<Record<Keyed<K, V>>>>,
     n_aside: usize,
     held: Option<Timestamp>,
+    /// Whether idleness is held, behind that watermark.
+    holds_idle: bool,
 }
 
 impl<K: Data, V: Data> KeyedInbox<K, V> {
@@ -40,6 +42,7 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
             complete: VecDeque::new(),
             n_aside: 0,
             held: None,
+            holds_idle: false,
         }
     }
 
@@ -85,6 +88,9 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
             if let Some(time) = self.held.take() {
                 return Ok(Pulled::Control(Control::Watermark(time)));
             }
+            if std::mem::take(&mut self.holds_idle) {
+                return Ok(Pulled::Control(Control::Idle));
+            }
         } else if self.n_aside >= ASIDE_RECORDS_MAX {
             return Ok(Pulled::Dry(None));
         }
@@ -92,6 +98,11 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
             Arrival::Nothing => Ok(Pulled::Dry(None)),
             Arrival::Control(Control::Watermark(time)) if !self.missing.is_empty() => {
                 self.held = Some(time);
+                self.holds_idle = false;
+                Ok(Pulled::Worked)
+            }
+            Arrival::Control(Control::Idle) if !self.missing.is_empty() => {
+                self.holds_idle = true;
                 Ok(Pulled::Worked)
             }
             Arrival::Control(control) => Ok(Pulled::Control(control)),
@@ -99,6 +110,7 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
                 if self.missing.is_empty() {
                     Self::work(&mut batch, out);
                 } else {
+                    self.holds_idle = false;
                     self.work_or_keep(&mut batch, out);
                 }
                 self.channels.recycle(batch, from);
@@ -173,3 +185,6 @@ impl<K, V> std::fmt::Debug for KeyedInbox<K, V> {
 fn bin_number(bin: usize) -> Bin {
     Bin(u16::try_from(bin).expect("a job has at most 2^15 bins"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::{Outlet, StageError};
 use crate::element::{Control, Record};
-use crate::exchange::Lane;
+use crate::exchange::{Lane, drain_all};
 use crate::operators::Emit;
 
 /// Everything goes to one stage.
@@ -46,7 +46,7 @@ impl<T: Clone + 'static> Emit<T> for FanOut<T> {
 
 impl<T: Clone + 'static> Outlet<T> for FanOut<T> {
     fn drain(&mut self) -> bool {
-        drain(&mut self.0)
+        drain_all(&mut self.0)
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
@@ -81,7 +81,7 @@ impl<T: 'static, F: FnMut(&T) -> usize + 'static> Emit<T> for Split<T, F> {
 
 impl<T: 'static, F: FnMut(&T) -> usize + 'static> Outlet<T> for Split<T, F> {
     fn drain(&mut self) -> bool {
-        drain(&mut self.lanes)
+        drain_all(&mut self.lanes)
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
@@ -110,7 +110,5 @@ impl<T: 'static, F: FnMut(&T) -> usize + 'static> Outlet<T> for Split<T, F> {
     }
 }
 
-/// Drains every lane, also those behind one that is full.
-fn drain<T>(lanes: &mut [Lane<T>]) -> bool {
-    lanes.iter_mut().fold(true, |clear, lane| lane.drain() && clear)
-}
+#[cfg(test)]
+mod tests;

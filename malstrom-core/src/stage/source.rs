@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{AnySource, Inlet, OpenError, Pipe, PullContext, Pulled, StageError};
 use crate::codec;
-use crate::element::{Control, Timestamp};
+use crate::element::{Control, Record, Timestamp};
 use crate::ids::SnapshotId;
-use crate::limits::SOURCE_READ_RECORDS;
+use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
 use crate::state::StateVisitor;
@@ -21,6 +21,8 @@ pub struct SourceInlet<S: Source> {
     due: VecDeque<Control>,
     watermark: Timestamp,
     is_idle: bool,
+    /// Since when no partition has had anything.
+    quiet_since: Option<Nanos>,
     /// Positions at the cuts of snapshots that are not committed yet.
     at_cut: BTreeMap<SnapshotId, Vec<(String, Vec<u8>)>>,
 }
@@ -41,6 +43,7 @@ impl<S: Source> SourceInlet<S> {
             due: VecDeque::new(),
             watermark: Timestamp::MIN,
             is_idle: false,
+            quiet_since: None,
             at_cut: BTreeMap::new(),
         }
     }
@@ -49,26 +52,42 @@ impl<S: Source> SourceInlet<S> {
         StageError { operator: self.name.clone(), error }
     }
 
-    fn encode_position(&self, partition: &Partition<S::Reader>) -> Result<Vec<u8>, StageError> {
-        codec::encode(&partition.reader.position()).map_err(|error| self.failed(error.into()))
-    }
-
-    /// The next partition in turn that may have something, or when to look again.
-    fn ready(&mut self, now: Nanos) -> Result<usize, Option<Nanos>> {
-        let n = self.partitions.len();
-        let mut wake_at: Option<Nanos> = None;
-        for turn in 0..n {
-            let at = (self.next + turn) % n;
-            match self.partitions[at].status {
-                ReadStatus::More => return Ok(at),
-                ReadStatus::Wait(Some(until)) if until > now => {
-                    wake_at = Some(wake_at.map_or(until, |earliest| earliest.min(until)));
-                }
-                ReadStatus::Wait(_) => return Ok(at),
-                ReadStatus::Ended => {}
+    /// Reads one partition; how many records it emitted.
+    #[inline]
+    fn read(&mut self, at: usize, now: Nanos, out: &mut impl Emit<S::Item>) -> Result<usize, StageError> {
+        let partition = &mut self.partitions[at];
+        let mut out = Counted { out, n_records: 0 };
+        let cx = ReadContext { n_records_max: SOURCE_READ_RECORDS, now };
+        match partition.reader.read(cx, &mut out) {
+            Ok(status) => partition.status = status,
+            Err(error) => {
+                let error = format!("partition `{}`: {error}", partition.name).into();
+                return Err(self.failed(error));
             }
         }
-        Err(wake_at)
+        let n_records = out.n_records;
+        if let Some(time) = self.merged_watermark() {
+            self.due.push_back(Control::Watermark(time));
+        }
+        Ok(n_records)
+    }
+
+    /// A whole round has brought nothing. A source that is quiet for a while, or has nothing to read at all, is idle.
+    fn quiet(&mut self, now: Nanos, wake_at: Option<Nanos>) -> Pulled {
+        if self.is_idle {
+            return Pulled::Dry(wake_at);
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        let idle_at = since.after(IDLE_AFTER);
+        if now >= idle_at || self.is_exhausted() {
+            self.is_idle = true;
+            return Pulled::Control(Control::Idle);
+        }
+        Pulled::Dry(earliest(wake_at, idle_at))
+    }
+
+    fn encode_position(&self, partition: &Partition<S::Reader>) -> Result<Vec<u8>, StageError> {
+        codec::encode(&partition.reader.position()).map_err(|error| self.failed(error.into()))
     }
 
     /// The watermark of all partitions together, if it has grown. Ended ones are left out; a source whose readers
@@ -96,38 +115,30 @@ impl<S: Source> Pipe for SourceInlet<S> {
         if let Some(control) = self.due.pop_front() {
             return Ok(Pulled::Control(control));
         }
-        let at = match self.ready(cx.now) {
-            Ok(at) => at,
-            Err(wake_at) => {
-                if self.is_idle {
-                    return Ok(Pulled::Dry(wake_at));
+        let mut wake_at = None;
+        let n_partitions = self.partitions.len();
+        for turn in 0..n_partitions {
+            let at = (self.next + turn) % n_partitions;
+            match self.partitions[at].status {
+                ReadStatus::Ended => continue,
+                ReadStatus::Wait(Some(until)) if until > cx.now => {
+                    wake_at = earliest(wake_at, until);
+                    continue;
                 }
-                self.is_idle = true;
-                return Ok(Pulled::Control(Control::Idle));
+                ReadStatus::Wait(_) | ReadStatus::More => {}
             }
-        };
-        self.next = at + 1;
-        let partition = &mut self.partitions[at];
-        let read = ReadContext { n_records_max: SOURCE_READ_RECORDS, now: cx.now };
-        match partition.reader.read(read, out) {
-            Ok(status) => partition.status = status,
-            Err(error) => {
-                let error = format!("partition `{}`: {error}", partition.name).into();
-                return Err(self.failed(error));
-            }
-        }
-        let status = partition.status;
-        if let Some(time) = self.merged_watermark() {
-            self.due.push_back(Control::Watermark(time));
-        }
-        match status {
-            ReadStatus::Wait(None) => Ok(Pulled::Dry(None)),
-            ReadStatus::Wait(Some(until)) if self.partitions.len() == 1 => Ok(Pulled::Dry(Some(until))),
-            _ => {
+            let n_emitted = self.read(at, cx.now, out)?;
+            if n_emitted > 0 || self.partitions[at].status == ReadStatus::More {
+                self.next = at + 1;
+                self.quiet_since = None;
                 self.is_idle = false;
-                Ok(Pulled::Worked)
+                return Ok(Pulled::Worked);
+            }
+            if let ReadStatus::Wait(Some(until)) = self.partitions[at].status {
+                wake_at = earliest(wake_at, until);
             }
         }
+        Ok(self.quiet(cx.now, wake_at))
     }
 
     fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<S::Item>) {}
@@ -165,7 +176,6 @@ impl<S: Source> AnySource for SourceInlet<S> {
         let reader =
             opened.map_err(|error| self.failed(format!("partition `{partition}`: {error}").into()))?;
         self.partitions.push(Partition { name: partition.to_owned(), reader, status: ReadStatus::More });
-        self.is_idle = false;
         Ok(())
     }
 
@@ -207,6 +217,29 @@ impl<S: Source> AnySource for SourceInlet<S> {
     }
 }
 
+/// Counts what passes.
+struct Counted<'a, E> {
+    out: &'a mut E,
+    n_records: usize,
+}
+
+impl<T, E: Emit<T>> Emit<T> for Counted<'_, E> {
+    #[inline(always)]
+    fn emit(&mut self, record: Record<T>) {
+        self.n_records += 1;
+        self.out.emit(record);
+    }
+
+    #[inline(always)]
+    fn hint(&mut self, upcoming: &T) {
+        self.out.hint(upcoming);
+    }
+}
+
+fn earliest(one: Option<Nanos>, other: Nanos) -> Option<Nanos> {
+    Some(one.map_or(other, |one| one.min(other)))
+}
+
 impl<S: Source> std::fmt::Debug for SourceInlet<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SourceInlet")
@@ -215,3 +248,6 @@ impl<S: Source> std::fmt::Debug for SourceInlet<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

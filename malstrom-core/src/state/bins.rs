@@ -1,5 +1,13 @@
 //! The state of one operator: a table for each bin, and which of them a snapshot still waits for.
+//!
+//! # Rules
+//! 1. A touch of a bin that nothing waits for costs one comparison, and marks the bin changed at the first touch since
+//!    the last cut.
+//! 2. A touch of a frozen bin saves what the key was at the cut, once per key. So it costs one entry, however large the
+//!    bin: a storm of touches right behind a cut does not stop the stream for the time to encode all they touch.
+//! 3. A frozen bin is encoded as it was at the cut: keys touched since are taken from what was saved.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use super::{AnyState, BinTable, EncodedBin};
@@ -20,8 +28,8 @@ pub struct KeyedState<K, S> {
     /// The last snapshot cut; what changes now is newer than it.
     epoch: SnapshotId,
     frozen: Frozen,
-    /// Bins that were touched before their turn, as they were at the cut.
-    early: Vec<EncodedBin>,
+    /// For frozen bins, the keys touched since the cut: each with its encoded entry at the cut, if it had one.
+    saved: BTreeMap<usize, BinTable<K, Option<Vec<u8>>>>,
     /// The first value that refused to be encoded on such a touch; told at the next occasion.
     failed: Option<CodecError>,
 }
@@ -44,7 +52,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             mask: u64::from(n_bins) - 1,
             epoch: SnapshotId(0),
             frozen: Frozen::default(),
-            early: Vec::new(),
+            saved: BTreeMap::new(),
             failed: None,
         }
     }
@@ -58,14 +66,14 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     /// The state of a key, made by `init` if there is none.
     #[inline]
     pub fn get_or_insert_with(&mut self, hash: u64, key: K, init: impl FnOnce() -> S) -> (&K, &mut S) {
-        let bin = self.touch(hash);
+        let bin = self.touch(hash, &key);
         self.bins[bin].table.get_or_insert_with(hash, key, init, stable_hash)
     }
 
     /// Forgets a key.
     #[inline]
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
-        let bin = self.touch(hash);
+        let bin = self.touch(hash, key);
         self.bins[bin].table.remove(hash, key)
     }
 
@@ -74,38 +82,70 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         self.bins.iter().flat_map(|slot| slot.table.iter())
     }
 
-    /// Every access that may change a bin comes through here: it marks the bin dirty, and saves a frozen one first.
+    /// Every access that may change a key comes through here.
     #[inline]
-    fn touch(&mut self, hash: u64) -> usize {
+    fn touch(&mut self, hash: u64, key: &K) -> usize {
         let bin = bin_of(hash, self.mask);
+        // A frozen bin keeps its older mark until it is encoded, so this one comparison finds it too.
         if self.bins[bin].changed_at != self.epoch {
-            self.first_touch(bin);
+            self.touch_unmarked(bin, hash, key);
         }
         bin
     }
 
     #[cold]
-    fn first_touch(&mut self, bin: usize) {
-        if self.frozen.remove(bin) {
-            match self.encode(bin) {
-                Ok(encoded) => self.early.push(encoded),
-                Err(error) => self.failed = self.failed.take().or(Some(error)),
-            }
+    fn touch_unmarked(&mut self, bin: usize, hash: u64, key: &K) {
+        if !self.frozen.contains(bin) {
+            self.bins[bin].changed_at = self.epoch;
+            return;
         }
-        self.bins[bin].changed_at = self.epoch;
+        let saved = self.saved.entry(bin).or_default();
+        if saved.get(hash, key).is_some() {
+            return;
+        }
+        let at_cut =
+            self.bins[bin].table.get(hash, key).map(|state| codec::encode(&(key, state))).transpose();
+        match at_cut {
+            Ok(at_cut) => {
+                saved.get_or_insert_with(hash, key.clone(), || at_cut, stable_hash);
+            }
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
     }
 
-    fn encode(&self, bin: usize) -> Result<EncodedBin, CodecError> {
-        let table = &self.bins[bin].table;
-        let keys = u32::try_from(table.len()).map_err(|_| CodecError::Encode {
-            reason: format!("bin {bin} of `{}` holds {} keys, more than a block can", self.name, table.len()),
-        })?;
-        let mut bytes = Vec::new();
-        if keys > 0 {
-            bytes.extend_from_slice(&keys.to_le_bytes());
-            for entry in table.iter() {
-                codec::encode_into(&entry, &mut bytes)?;
+    /// Encodes a bin: as it was at the cut, if it is frozen.
+    fn encode(&mut self, bin: usize) -> Result<EncodedBin, CodecError> {
+        let slot = &mut self.bins[bin];
+        let mut keys = 0_usize;
+        let mut bytes = vec![0; size_of::<u32>()];
+        match self.saved.remove(&bin) {
+            None => {
+                keys = slot.table.len();
+                for entry in slot.table.iter() {
+                    codec::encode_into(&entry, &mut bytes)?;
+                }
             }
+            Some(saved) => {
+                slot.changed_at = self.epoch;
+                for (key, state) in slot.table.iter() {
+                    if saved.get(stable_hash(key), key).is_none() {
+                        keys += 1;
+                        codec::encode_into(&(key, state), &mut bytes)?;
+                    }
+                }
+                for (_, at_cut) in saved.iter() {
+                    keys += usize::from(at_cut.is_some());
+                    bytes.extend_from_slice(at_cut.as_deref().unwrap_or_default());
+                }
+            }
+        }
+        let keys = u32::try_from(keys).map_err(|_| CodecError::Encode {
+            reason: format!("bin {bin} of `{}` holds {keys} keys, more than a block can", self.name),
+        })?;
+        if keys == 0 {
+            bytes.clear();
+        } else {
+            bytes[..size_of::<u32>()].copy_from_slice(&keys.to_le_bytes());
         }
         Ok(EncodedBin { bin: bin_number(bin), keys, bytes })
     }
@@ -129,8 +169,12 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
 
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
+        // What an abandoned snapshot still waited for has changed since its cut if it was touched.
+        for bin in std::mem::take(&mut self.saved).into_keys() {
+            self.bins[bin].changed_at = self.epoch;
+        }
         self.epoch = id;
-        self.early.clear();
+        self.failed = None;
         let dirty =
             |slot: &BinSlot<K, S>| base.map_or(!slot.table.is_empty(), |base| slot.changed_at >= base);
         self.frozen = Frozen::of(self.bins.iter().map(dirty));
@@ -139,9 +183,6 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
     fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
-        }
-        if let Some(encoded) = self.early.pop() {
-            return Ok(Some(encoded));
         }
         self.frozen.pop().map(|bin| self.encode(bin)).transpose()
     }
@@ -156,6 +197,9 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
     }
 
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {
+        if bin.index() >= self.bins.len() {
+            return Err(self.malformed(bin, "the job has no such bin"));
+        }
         let mut table = BinTable::new();
         if !bytes.is_empty() {
             let (count, mut rest) =

@@ -3,8 +3,8 @@
 //!
 //! The state of one operator on one worker is one small table for each bin. A bin remembers the last snapshot cut
 //! before its last change; that number alone tells whether an incremental snapshot must write it, and whether the
-//! next touch must encode it first because it is frozen for a snapshot under way. A record pays one comparison for
-//! both.
+//! next touch must save something first because the bin is frozen for a snapshot under way. A record pays one
+//! comparison for both.
 
 mod bins;
 mod table;

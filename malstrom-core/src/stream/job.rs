@@ -73,6 +73,17 @@ pub struct Dataflow {
 impl Dataflow {
     /// Builds a dataflow for a job of `n_bins` bins, a power of two.
     ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     job.source("numbers", from_iter(|| 0..10_u64)).sink("nowhere", Discard);
+    /// })?;
+    /// assert_eq!((dataflow.description().n_stages, dataflow.description().n_edges), (1, 0));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    ///
     /// # Errors
     /// If the closure uses a name twice or leaves a stream unused.
     pub fn build(n_bins: u32, define: impl FnOnce(&Job)) -> Result<Self, BuildError> {
@@ -116,6 +127,18 @@ impl Job {
     }
 
     /// Begins a stream at a source. The name identifies the source's positions in snapshots for ever.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.sink("nowhere", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "nowhere"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn source<S: Source>(&self, name: &str, source: S) -> Stream<SourceInlet<S>> {
         self.register(name, OperatorKind::Source);
@@ -140,7 +163,11 @@ impl Job {
     /// Begins a stage.
     #[track_caller]
     pub(crate) fn open<P: Pipe>(&self, pipe: P) -> Stream<P> {
-        let opened_at = Location::caller();
+        self.open_at(pipe, Location::caller())
+    }
+
+    /// Begins a stage that the program opened elsewhere.
+    pub(crate) fn open_at<P: Pipe>(&self, pipe: P, opened_at: &'static Location<'static>) -> Stream<P> {
         let mut graph = self.graph.borrow_mut();
         let id = graph.n_opened;
         graph.n_opened += 1;
@@ -186,3 +213,6 @@ impl Job {
         Ok(Dataflow { stages, description })
     }
 }
+
+#[cfg(test)]
+mod tests;

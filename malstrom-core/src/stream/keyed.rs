@@ -40,6 +40,18 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Adds every value to the state of its key, and passes the new state on each time.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.fold("count", || 0_u64, |count, _| *count += 1).sink("counts", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "count", "counts"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn fold<S, I, F>(self, name: &str, init: I, add: F) -> KeyedStream<Then<P, Fold<K, S, I, F>>>
     where
@@ -51,6 +63,18 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Adds every value to the state of its key, and passes each state on once, when the stream has ended.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.fold_final("count", || 0_u64, |count, _| *count += 1).sink("counts", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "count", "counts"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn fold_final<S, I, F>(
         self,
@@ -68,6 +92,18 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
 
     /// Combines every value with what its key has so far, and passes the result on each time. The first value of a
     /// key is passed on as it is.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.reduce("largest", |most, n| *most = n.max(*most)).sink("maxima", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "largest", "maxima"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn reduce<F>(self, name: &str, combine: F) -> KeyedStream<Then<P, Reduce<K, V, F>>>
     where
@@ -78,6 +114,19 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Turns each value into another with the help of its key's state, which begins as the default.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     let steps = keyed.map_with_state("last", |_, last: &mut u64, n| n - std::mem::replace(last, n));
+    ///     steps.sink("steps", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "last", "steps"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn map_with_state<S, W, F>(self, name: &str, map: F) -> KeyedStream<Then<P, MapWithState<K, S, F>>>
     where
@@ -90,6 +139,23 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
 
     /// The general operator: `process(key, state, value, made)` reads and writes the state, which is `None` for a key
     /// not seen before and is forgotten when left `None`, and pushes whatever it makes.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     let pairs = keyed.process("pair", |_, waiting: &mut Option<u64>, n, made| match waiting.take() {
+    ///         Some(first) => made.push((first, n)),
+    ///         None => *waiting = Some(n),
+    ///     });
+    ///     pairs.sink("pairs", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "pair", "pairs"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
     pub fn process<S, T, F>(
         self,
@@ -105,6 +171,26 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Like [`process`](Self::process), with an operator of your own type.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, Emit, KeyedOperator, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// # use malstrom_core::element::Record;
+    ///
+    /// # struct First;
+    /// # impl KeyedOperator<u64, u64> for First {
+    /// #     type State = ();
+    /// #     type Out = u64;
+    /// #     fn process(&mut self, _: &u64, _: &mut Option<()>, n: Record<u64>, out: &mut impl Emit<u64>) { out.emit(n) }
+    /// # }
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.process_with("first", First).sink("firsts", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "first", "firsts"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
     pub fn process_with<Op: KeyedOperator<K, V, Out: 'static>>(
         self,
@@ -115,6 +201,18 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Turns each value into another; the key stays.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.map_values(|key, n| n - key).sink("multiples", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "multiples"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn map_values<W: 'static, F: FnMut(&K, V) -> W + 'static>(
         self,
         map: F,
@@ -123,6 +221,18 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Keeps the records for which `keep` is true.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.filter(|record| record.value > record.key).sink("larger", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "larger"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn filter<F: FnMut(&Keyed<K, V>) -> bool + 'static>(
         self,
         keep: F,
@@ -131,28 +241,89 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     }
 
     /// Looks at each record as it passes.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.inspect(|record| assert!(record.key < 3)).sink("checked", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "checked"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn inspect<F: FnMut(&Keyed<K, V>) + 'static>(self, look: F) -> KeyedStream<Then<P, Inspect<F>>> {
         self.apply(Inspect(look))
     }
 
     /// A stream of pairs, without the means to keep state by key.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.into_pairs().map(|(key, n)| key + n).sink("sums", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "sums"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn into_pairs(self) -> Stream<Then<P, IntoPairs>> {
         self.0.apply(IntoPairs)
     }
 
     /// Ends the stream in a sink that writes pairs at least once.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.sink("nowhere", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "nowhere"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn sink<S: Sink<(K, V)>>(self, name: &str, sink: S) {
         self.into_pairs().sink(name, sink);
     }
 
     /// Ends the stream in a sink that writes pairs exactly once.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Collected, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let collected = Collected::<(u64, u64)>::new();
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.transactional_sink("collected", collected.sink());
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "collected"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn transactional_sink<S: TransactionalSink<(K, V)>>(self, name: &str, sink: S) {
         self.into_pairs().transactional_sink(name, sink);
     }
 
     /// Ends the stream in a closure that is called with each pair, at least once.
+    ///
+    /// ```
+    /// use malstrom_core::operators::from_iter;
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.for_each("check", |(key, n)| assert_eq!(n % 3, key));
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "check"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn for_each<F: FnMut((K, V)) + 'static>(self, name: &str, take: F) {
         self.into_pairs().for_each(name, take);

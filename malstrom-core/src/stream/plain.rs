@@ -1,6 +1,7 @@
 //! Streams without a key.
 
 use std::fmt;
+use std::panic::Location;
 
 use super::{Job, KeyedStream};
 use crate::element::{Keyed, Record};
@@ -32,21 +33,75 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Applies an operator of your own.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, Emit, Operator, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// # use malstrom_core::element::Record;
+    ///
+    /// # struct Halve;
+    /// # impl Operator<u64> for Halve {
+    /// #     type Out = u64;
+    /// #     fn process(&mut self, record: Record<u64>, out: &mut impl Emit<u64>) { out.emit(record) }
+    /// # }
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.apply(Halve).sink("halves", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn apply<Op: Operator<P::Item, Out: 'static>>(self, operator: Op) -> Stream<Then<P, Op>> {
         Stream { job: self.job, pipe: Then::new(self.pipe, operator), id: self.id }
     }
 
     /// Turns each value into another.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.map(|n| n * n).sink("squares", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn map<T: 'static, F: FnMut(P::Item) -> T + 'static>(self, map: F) -> Stream<Then<P, Map<F>>> {
         self.apply(Map(map))
     }
 
     /// Keeps the values for which `keep` is true.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.filter(|n| n % 2 == 0).sink("even", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn filter<F: FnMut(&P::Item) -> bool + 'static>(self, keep: F) -> Stream<Then<P, Filter<F>>> {
         self.apply(Filter(keep))
     }
 
     /// Turns each value into another or drops it.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let words = job.source("words", from_iter(|| ["to", "be", "or"].map(String::from)));
+    ///     words.filter_map(|word| word.parse::<u64>().ok()).sink("numbers", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn filter_map<T: 'static, F: FnMut(P::Item) -> Option<T> + 'static>(
         self,
         map: F,
@@ -55,6 +110,18 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Turns each value into any number of others.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.flat_map(|n| [n, n + 100]).sink("both", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn flat_map<I, F>(self, split: F) -> Stream<Then<P, FlatMap<F>>>
     where
         I: IntoIterator<Item: 'static>,
@@ -65,6 +132,19 @@ impl<P: Pipe> Stream<P> {
 
     /// Turns each value into any number of others, passed to a callback: for parts that borrow from the value they are
     /// made from, so that no list of them need be built.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let lines = job.source("lines", from_iter(|| [String::from("to be or")]));
+    ///     let lengths = lines.flat_map_with(|line, emit| line.split(' ').for_each(|word| emit(word.len())));
+    ///     lengths.sink("lengths", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn flat_map_with<T, F>(self, split: F) -> Stream<Then<P, FlatMapWith<F, T>>>
     where
         T: 'static,
@@ -74,11 +154,35 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Looks at each value as it passes.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.inspect(|n| assert!(*n < 10)).sink("checked", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn inspect<F: FnMut(&P::Item) + 'static>(self, look: F) -> Stream<Then<P, Inspect<F>>> {
         self.apply(Inspect(look))
     }
 
     /// Partitions the stream by a key: all values of one key go to one worker.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let words = job.source("words", from_iter(|| ["to", "be", "or"].map(String::from)));
+    ///     words.key_by(|word| word.len()).sink("by_length", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_edges, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn key_by<K, F>(self, key: F) -> KeyedStream<KeyedInbox<K, P::Item>>
     where
@@ -90,6 +194,19 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Partitions the stream by a key that is taken out of each value.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let words = job.source("words", from_iter(|| ["to", "be", "or"].map(String::from)));
+    ///     let keyed = words.into_keyed(|word| (word.len(), word));
+    ///     keyed.sink("by_length", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_edges, 1);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn into_keyed<K, V, F>(self, split: F) -> KeyedStream<KeyedInbox<K, V>>
     where
@@ -101,6 +218,19 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Both streams as one. Values of one stream keep their order; between the two there is none.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     let more = job.source("more", from_iter(|| 10..20_u64));
+    ///     numbers.union(more).sink("all", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 3);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn union<Q: Pipe<Item = P::Item>>(self, other: Stream<Q>) -> Stream<Inbox<P::Item>> {
         let job = self.job.clone();
@@ -112,6 +242,20 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// The same stream several times: `let [a, b] = stream.fan_out();`.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     let [one, two] = numbers.fan_out();
+    ///     one.sink("as they are", Discard);
+    ///     two.map(|n| n * n).sink("squares", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 3);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn fan_out<const N: usize>(self) -> [Stream<Inbox<P::Item>>; N]
     where
@@ -125,6 +269,20 @@ impl<P: Pipe> Stream<P> {
 
     /// Several streams, each value going to the one whose number `choose` returns:
     /// `let [even, odd] = numbers.split(|n| (n % 2) as usize);`. A number with no output fails the job.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     let [even, odd] = numbers.split(|n| (n % 2) as usize);
+    ///     even.sink("even", Discard);
+    ///     odd.sink("odd", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 3);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn split<const N: usize, F>(self, choose: F) -> [Stream<Inbox<P::Item>>; N]
     where
@@ -138,6 +296,20 @@ impl<P: Pipe> Stream<P> {
 
     /// The same stream with a type that can be named, `Stream<Inbox<T>>`: it ends the stage here, which costs each
     /// record a place in a batch.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::{stage::Inbox, stream::Stream};
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     let stream: Stream<Inbox<u64>> = numbers.map(|n| n + 1).boxed();
+    ///     stream.sink("out", Discard);
+    /// })?;
+    /// assert_eq!(dataflow.description().n_stages, 2);
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn boxed(self) -> Stream<Inbox<P::Item>> {
         let job = self.job.clone();
@@ -147,6 +319,18 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Ends the stream in a sink that writes at least once.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.sink("nowhere", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "nowhere"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn sink<S: Sink<P::Item>>(self, name: &str, sink: S) {
         self.job.register(name, OperatorKind::Sink);
@@ -154,6 +338,19 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Ends the stream in a sink that writes exactly once.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Collected, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let collected = Collected::new();
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.transactional_sink("collected", collected.sink());
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "collected"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn transactional_sink<S: TransactionalSink<P::Item>>(self, name: &str, sink: S) {
         self.job.register(name, OperatorKind::TransactionalSink);
@@ -161,6 +358,20 @@ impl<P: Pipe> Stream<P> {
     }
 
     /// Ends the stream in a closure that is called with each value, at least once.
+    ///
+    /// ```
+    /// use malstrom_core::operators::from_iter;
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let sum = std::rc::Rc::new(std::cell::Cell::new(0));
+    /// let total = sum.clone();
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
+    ///     numbers.for_each("sum", move |n| total.set(total.get() + n));
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "sum"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     #[track_caller]
     pub fn for_each<F: FnMut(P::Item) + 'static>(self, name: &str, take: F) {
         self.sink(name, ForEach(take));
@@ -189,11 +400,13 @@ impl<P> fmt::Debug for Stream<P> {
 
 #[track_caller]
 fn branches<T: 'static, const N: usize>(job: &Job) -> (Vec<Lane<T>>, [Stream<Inbox<T>>; N]) {
+    // A closure does not pass on who called.
+    let opened_at = Location::caller();
     let mut lanes = Vec::with_capacity(N);
     let streams = std::array::from_fn(|_| {
         let (lane, end) = local_channel();
         lanes.push(Lane::new(lane));
-        job.open(Inbox::new([end]))
+        job.open_at(Inbox::new([end]), opened_at)
     });
     (lanes, streams)
 }

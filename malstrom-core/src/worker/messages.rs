@@ -276,3 +276,6 @@ pub enum ToWorker {
         result: Result<Vec<u8>, StoreError>,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,6 +191,10 @@ impl Snapshotting {
         let block = if encoded.keys == 0 {
             None
         } else {
+            if self.object.is_empty() {
+                // Grown by doubling, a large object would be copied while the stream waits.
+                self.object.reserve(OBJECT_BYTES + OBJECT_BYTES / 8);
+            }
             let sealed = block::seal(&encoded.bytes, &mut self.object)
                 .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;
             Some(BlockRef {

@@ -18,8 +18,8 @@ use super::{OpenError, path};
 /// A folder of the local disk as a store: an object is a file.
 ///
 /// **Steps of a write.** The bytes go to a file beside their place (`name#1`), which is synced, then linked
-/// (`put_new`) or renamed (`put`) into place, and the directory is synced. So an object is seen whole or not at all, and
-/// of two `put_new` the file system lets one through.
+/// (`put_new`) or renamed (`put`) into place, and the directory is synced. So an object is seen whole or not at all,
+/// and of two `put_new` the file system lets one through.
 ///
 /// **Guarantees.** A put that returned `Ok` survives a loss of power, on a disk that keeps its word: every folder on
 /// the way to the object is synced before the first object in it is written, whoever made it.
@@ -66,8 +66,8 @@ impl LocalStore {
 
     /// Makes the folders on the way to an object durable before it is written.
     ///
-    /// `object_store` syncs the folders that it makes itself. But one that another thread has just made, or a process that
-    /// was killed at that moment, is there and yet not durable, and with it all that is put into it would be lost.
+    /// `object_store` syncs the folders that it makes itself. But one that another thread has just made, or a process
+    /// that was killed at that moment, is there and yet not durable, and with it all that is put into it would be lost.
     async fn prepare(&self, path: &str) -> Result<(), StoreError> {
         let failed = |reason: String| StoreError::Failed { action: "put", path: path.into(), reason };
         let file = self.disk.path_to_filesystem(&self.objects.key("put", path)?);

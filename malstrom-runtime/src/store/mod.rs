@@ -44,7 +44,8 @@ use self::address::Address;
 ///
 /// A path below the bucket becomes the root of the job, so that jobs can share a bucket. Credentials, regions and
 /// endpoints of cloud stores come from the environment variables that the vendors' own tools read. No request is made
-/// here: wrong credentials show at the first use.
+/// here: wrong credentials show at the first use. A tokio runtime that drives a cloud store must have its I/O and time
+/// drivers enabled.
 ///
 /// Opening takes no lock: a coordinator that is about to write calls [`OpenedStore::lock`] first.
 ///

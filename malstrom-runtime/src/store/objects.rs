@@ -19,8 +19,8 @@ use super::path;
 ///
 /// **Assumptions.** [`SnapshotStore::put_new`] answers [`StoreError::Exists`] only for an object that another call
 /// wrote, if the object store does not repeat a conditional put by itself. The clients of `object_store` for cloud
-/// stores do repeat it by default: after an answer 5xx, 408 or 429, and after a connection that broke before the answer was
-/// complete. The first try may have taken effect in each of these cases, and the second then finds its own object. So
+/// stores do repeat it by default: after an answer 5xx, 408 or 429, and after a connection that broke before the
+/// answer was complete. The first try may have taken effect in each of these cases, and the second then finds its own object. So
 /// give [`creating_through`](Self::creating_through) a client with `RetryConfig { max_retries: 0, .. }`, as
 /// [`open`](super::open) does. Whoever calls `put_new` sees [`StoreError::Failed`] instead, and settles by reading what
 /// became of it.

@@ -1,1 +1,424 @@
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::element::Record;
+use crate::ids::{RouteVersion, SnapshotId};
+
+/// The sending end of a channel without a bound, which also tells what has been read from it.
+#[derive(Clone)]
+struct Feed(Rc<RefCell<Fed>>);
+
+struct Fed {
+    unread: VecDeque<Message<Tag>>,
+    /// `None` while the channel is idle.
+    active: Option<Timestamp>,
+    watermark: Timestamp,
+    has_ended: bool,
+    recycled: usize,
+}
+
+/// What a record of these tests carries: its channel, how many barriers were before it, and its number.
+type Tag = (usize, usize, usize);
+
+impl Feed {
+    fn new() -> Self {
+        Self(Rc::new(RefCell::new(Fed {
+            unread: VecDeque::new(),
+            active: None,
+            watermark: Timestamp::MIN,
+            has_ended: false,
+            recycled: 0,
+        })))
+    }
+
+    fn record(&self, tag: Tag) {
+        let mut batch = Box::<Batch<Tag>>::default();
+        batch.push(Record::new(tag));
+        self.0.borrow_mut().unread.push_back(Message::Batch(batch));
+    }
+
+    fn control(&self, control: Control) {
+        self.0.borrow_mut().unread.push_back(Message::Control(control));
+    }
+
+    fn watermark(&self, time: i64) {
+        self.control(Control::Watermark(Timestamp(time)));
+    }
+}
+
+impl Receive<Tag> for Feed {
+    fn try_recv(&mut self) -> Option<Message<Tag>> {
+        let mut fed = self.0.borrow_mut();
+        let message = fed.unread.pop_front()?;
+        match message {
+            Message::Batch(_) => fed.active = Some(fed.watermark),
+            Message::Control(Control::Watermark(time)) => (fed.watermark, fed.active) = (time, Some(time)),
+            Message::Control(Control::Idle) => fed.active = None,
+            Message::Control(Control::End) => (fed.has_ended, fed.active) = (true, None),
+            Message::Control(_) => {}
+        }
+        Some(message)
+    }
+
+    fn recycle(&mut self, _: Box<Batch<Tag>>) {
+        self.0.borrow_mut().recycled += 1;
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Record(Tag),
+    Control(Control),
+}
+
+fn made<const N: usize>() -> (Channels<Tag>, [Feed; N]) {
+    let feeds: [Feed; N] = std::array::from_fn(|_| Feed::new());
+    let mut channels = Channels::new();
+    feeds.iter().for_each(|feed| channels.add(Box::new(feed.clone())));
+    (channels, feeds)
+}
+
+fn poll(channels: &mut Channels<Tag>) -> Option<Seen> {
+    match channels.poll() {
+        Arrival::Nothing => None,
+        Arrival::Control(control) => Some(Seen::Control(control)),
+        Arrival::Batch(mut batch, from) => {
+            let tag = batch.drain().next().unwrap().value;
+            channels.recycle(batch, from);
+            Some(Seen::Record(tag))
+        }
+    }
+}
+
+fn seen(channels: &mut Channels<Tag>) -> Vec<Seen> {
+    std::iter::from_fn(|| poll(channels)).collect()
+}
+
+const CUT: Control = Control::Barrier(Barrier::Snapshot(SnapshotId(1)));
+const SWITCH: Control = Control::Barrier(Barrier::Route(RouteVersion(1)));
+
+fn watermark(time: i64) -> Seen {
+    Seen::Control(Control::Watermark(Timestamp(time)))
+}
+
+#[test]
+fn rule_1_a_channel_at_a_barrier_is_not_read_until_all_are() {
+    let (mut channels, [a, b]) = made();
+    a.control(CUT);
+    a.record((0, 1, 0));
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0))]);
+    b.control(CUT);
+    b.record((1, 1, 1));
+    assert_eq!(seen(&mut channels), [Seen::Control(CUT), Seen::Record((0, 1, 0)), Seen::Record((1, 1, 1))]);
+}
+
+#[test]
+fn rule_1_two_barriers_in_a_row_are_two_cuts() {
+    let (mut channels, [a, b]) = made();
+    a.control(CUT);
+    a.control(SWITCH);
+    b.control(CUT);
+    assert_eq!(seen(&mut channels), [Seen::Control(CUT)]);
+    b.control(SWITCH);
+    assert_eq!(seen(&mut channels), [Seen::Control(SWITCH)]);
+}
+
+#[test]
+fn rule_2_the_least_watermark_counts() {
+    let (mut channels, [a, b]) = made();
+    a.record((0, 0, 0));
+    b.record((1, 0, 0));
+    a.watermark(7);
+    assert_eq!(seen(&mut channels), [Seen::Record((0, 0, 0)), Seen::Record((1, 0, 0))]);
+    b.watermark(5);
+    assert_eq!(seen(&mut channels), [watermark(5)]);
+    b.watermark(9);
+    assert_eq!(seen(&mut channels), [watermark(7)]);
+}
+
+#[test]
+fn rule_2_an_idle_channel_is_left_out_and_takes_nothing_back() {
+    let (mut channels, [a, b]) = made();
+    b.watermark(1);
+    assert_eq!(seen(&mut channels), [watermark(1)]);
+    a.watermark(7);
+    b.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [watermark(7)]);
+    b.watermark(3);
+    assert_eq!(seen(&mut channels), []);
+    a.watermark(8);
+    assert_eq!(seen(&mut channels), [], "the merge waits for the channel that is behind");
+    b.watermark(8);
+    assert_eq!(seen(&mut channels), [watermark(8)]);
+}
+
+#[test]
+fn rule_2_a_new_channel_holds_nothing_up_before_it_speaks() {
+    let (mut channels, [a]) = made();
+    channels.add(Box::new(Feed::new()));
+    a.watermark(4);
+    assert_eq!(seen(&mut channels), [watermark(4)]);
+}
+
+#[test]
+fn rule_2_idle_is_passed_on_once_when_all_are() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(1);
+    b.watermark(1);
+    assert_eq!(seen(&mut channels), [watermark(1)]);
+    a.control(Control::Idle);
+    assert_eq!(seen(&mut channels), []);
+    b.control(Control::Idle);
+    b.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [Seen::Control(Control::Idle)]);
+}
+
+#[test]
+fn rule_2_a_channel_that_wakes_behind_the_merge_ends_the_idleness() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(10);
+    a.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [watermark(10), Seen::Control(Control::Idle)]);
+    b.watermark(5);
+    assert_eq!(seen(&mut channels), [watermark(10)], "who reads this must wait for it again");
+}
+
+#[test]
+fn rule_2_a_record_that_wakes_a_channel_ends_the_idleness_even_if_nothing_comes_of_it() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(5);
+    assert_eq!(seen(&mut channels), [watermark(5)]);
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0))]);
+    a.watermark(7);
+    assert_eq!(seen(&mut channels), []);
+    b.watermark(6);
+    assert_eq!(seen(&mut channels), [watermark(6)]);
+    a.control(Control::Idle);
+    b.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [Seen::Control(Control::Idle)]);
+    a.record((0, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((0, 0, 0)), watermark(7)]);
+}
+
+#[test]
+fn rule_3_an_ended_channel_holds_up_no_watermark() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(1);
+    b.watermark(6);
+    assert_eq!(seen(&mut channels), [watermark(1)]);
+    a.control(Control::End);
+    assert_eq!(seen(&mut channels), [watermark(6)]);
+}
+
+#[test]
+fn rule_3_an_ended_channel_holds_up_no_barrier() {
+    let (mut channels, [a, b]) = made();
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0))]);
+    a.control(Control::End);
+    b.control(CUT);
+    b.record((1, 1, 1));
+    assert_eq!(seen(&mut channels), [Seen::Control(CUT), Seen::Record((1, 1, 1))]);
+}
+
+#[test]
+fn rule_3_a_channel_that_ends_while_others_wait_at_a_barrier_lets_them_go() {
+    let (mut channels, [a, b]) = made();
+    b.watermark(1);
+    assert_eq!(seen(&mut channels), [watermark(1)]);
+    a.watermark(2);
+    assert_eq!(seen(&mut channels), []);
+    a.control(CUT);
+    b.control(Control::End);
+    assert_eq!(seen(&mut channels), [watermark(2), Seen::Control(CUT)]);
+}
+
+#[test]
+fn rule_4_the_end_waits_for_all() {
+    let (mut channels, [a, b]) = made();
+    a.record((0, 0, 0));
+    a.control(Control::End);
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((0, 0, 0)), Seen::Record((1, 0, 0))]);
+    b.control(Control::End);
+    assert_eq!(seen(&mut channels), [Seen::Control(Control::End)]);
+}
+
+#[test]
+fn rule_4_suspension_waits_for_all() {
+    let (mut channels, [a, b]) = made();
+    a.control(Control::Suspend);
+    b.record((1, 0, 0));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0))]);
+    b.control(Control::Suspend);
+    assert_eq!(seen(&mut channels), [Seen::Control(Control::Suspend)]);
+}
+
+#[test]
+fn channels_take_turns() {
+    let (mut channels, [a, b, c]) = made();
+    for (at, feed) in [&a, &b, &c].into_iter().enumerate() {
+        feed.record((at, 0, 0));
+        feed.record((at, 0, 1));
+    }
+    let order = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)].map(|(at, n)| Seen::Record((at, 0, n)));
+    assert_eq!(seen(&mut channels), order);
+}
+
+#[test]
+fn a_batch_returns_to_its_own_channel() {
+    let (mut channels, [a, b]) = made();
+    b.record((1, 0, 0));
+    b.record((1, 0, 1));
+    seen(&mut channels);
+    assert_eq!((a.0.borrow().recycled, b.0.borrow().recycled), (0, 2));
+}
+
+#[test]
+fn channels_that_are_dropped_hold_nothing_up() {
+    let (mut channels, [a, b]) = made();
+    a.record((0, 0, 0));
+    b.record((1, 0, 0));
+    a.watermark(4);
+    assert_eq!(seen(&mut channels).len(), 2);
+    channels.truncate(1);
+    assert_eq!(channels.len(), 1);
+    a.control(CUT);
+    a.watermark(5);
+    assert_eq!(seen(&mut channels), [Seen::Control(CUT), watermark(5)]);
+}
+
+/// What one channel will say, cut into parts by barriers.
+#[derive(Clone, Debug)]
+struct Script {
+    parts: Vec<Vec<Say>>,
+    ends: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Say {
+    Record,
+    /// The watermark grows by this.
+    Watermark(i64),
+    Idle,
+}
+
+const N_BARRIERS: usize = 3;
+
+fn barrier(n: usize) -> Control {
+    Control::Barrier(match n % 2 {
+        0 => Barrier::Snapshot(SnapshotId(n as u64 + 1)),
+        _ => Barrier::Route(RouteVersion(n as u64)),
+    })
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    let say = prop_oneof![
+        3 => Just(Say::Record),
+        2 => (0..5_i64).prop_map(Say::Watermark),
+        1 => Just(Say::Idle)
+    ];
+    let part = prop::collection::vec(say, 0..5);
+    // A script with fewer parts ends before barriers that the others still send.
+    (prop::collection::vec(part, 1..=N_BARRIERS + 1), any::<bool>())
+        .prop_map(|(parts, ends)| Script { ends: ends || parts.len() <= N_BARRIERS, parts })
+}
+
+fn messages(channel: usize, script: &Script) -> VecDeque<Message<Tag>> {
+    let said = Feed::new();
+    let (mut number, mut time) = (0, 0);
+    for (part, says) in script.parts.iter().enumerate() {
+        if part > 0 {
+            said.control(barrier(part - 1));
+        }
+        for say in says {
+            match say {
+                Say::Record => {
+                    said.record((channel, part, number));
+                    number += 1;
+                }
+                Say::Watermark(by) => {
+                    time += by;
+                    said.watermark(time);
+                }
+                Say::Idle => said.control(Control::Idle),
+            }
+        }
+    }
+    if script.ends {
+        said.control(Control::End);
+    }
+    std::mem::take(&mut said.0.borrow_mut().unread)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The rules against a model, whatever the order in which channels deliver and the stage reads.
+    #[test]
+    fn alignment_keeps_its_rules_in_every_interleaving(
+        scripts in prop::collection::vec(script(), 1..5),
+        steps in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..120),
+    ) {
+        let feeds: Vec<Feed> = scripts.iter().map(|_| Feed::new()).collect();
+        let mut undelivered: Vec<_> = scripts.iter().enumerate().map(|(at, s)| messages(at, s)).collect();
+        let mut channels = Channels::new();
+        feeds.iter().for_each(|feed| channels.add(Box::new(feed.clone())));
+        let mut n_barriers = 0;
+        let mut numbers = vec![0; scripts.len()];
+        let mut merged = Timestamp::MIN;
+        let mut has_ended = false;
+        let mut look = |seen: Seen| {
+            prop_assert!(!has_ended, "nothing follows the end");
+            match seen {
+                Seen::Record((channel, part, number)) => {
+                    prop_assert_eq!(part, n_barriers, "a record is on its own side of every barrier");
+                    prop_assert_eq!(number, numbers[channel], "records of one channel keep their order");
+                    numbers[channel] += 1;
+                }
+                Seen::Control(Control::Watermark(time)) => {
+                    prop_assert!(time >= merged, "watermarks do not regress");
+                    for feed in &feeds {
+                        let fed = feed.0.borrow();
+                        prop_assert!(fed.active.is_none_or(|promised| promised >= time || merged == time));
+                    }
+                    merged = time;
+                }
+                Seen::Control(Control::Barrier(seen)) => {
+                    prop_assert_eq!(Control::Barrier(seen), barrier(n_barriers));
+                    n_barriers += 1;
+                }
+                Seen::Control(Control::End) => has_ended = true,
+                Seen::Control(Control::Idle | Control::Suspend) => {}
+            }
+            Ok(())
+        };
+        for (channel, is_delivery) in steps {
+            if is_delivery {
+                let channel = channel.index(feeds.len());
+                feeds[channel].0.borrow_mut().unread.extend(undelivered[channel].pop_front());
+            } else if let Some(seen) = poll(&mut channels) {
+                look(seen)?;
+            }
+        }
+        for (feed, rest) in feeds.iter().zip(&mut undelivered) {
+            feed.0.borrow_mut().unread.append(rest);
+        }
+        while let Some(seen) = poll(&mut channels) {
+            look(seen)?;
+        }
+        let n_parts = scripts.iter().map(|script| script.parts.len()).max().unwrap_or(1);
+        let all_end = scripts.iter().all(|script| script.ends);
+        prop_assert_eq!(has_ended, all_end);
+        prop_assert!(feeds.iter().all(|feed| feed.0.borrow().unread.is_empty()), "nothing is held up for ever");
+        prop_assert_eq!(n_barriers, n_parts - 1);
+        let least = feeds.iter().filter_map(|feed| feed.0.borrow().active).min();
+        prop_assert!(least.is_none_or(|least| merged >= least), "no watermark is held up for ever");
+    }
+}

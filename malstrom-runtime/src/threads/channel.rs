@@ -1,0 +1,147 @@
+//! The bounded channel between two workers: a wait-free ring for parcels one way, and one for emptied batches the
+//! other.
+//!
+//! # Rules
+//! 1. A sender that finds no room says so, looks once more, and only then gives up: the receiver, which looks whether
+//!    the sender waits after each parcel it takes, then cannot miss it.
+//! 2. Whoever has something new for the other end wakes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use malstrom_core::exchange::{AnyBatch, Parcel, ParcelReceiver, ParcelSender};
+use malstrom_core::limits::CHANNEL_MESSAGES_MAX;
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
+
+use super::wake::Wake;
+
+pub(crate) struct Sender {
+    parcels: Producer<Parcel>,
+    empty: Consumer<Box<dyn AnyBatch>>,
+    sender_waits: Arc<AtomicBool>,
+    receiver: Wake,
+}
+
+pub(crate) struct Receiver {
+    parcels: Consumer<Parcel>,
+    empty: Producer<Box<dyn AnyBatch>>,
+    sender_waits: Arc<AtomicBool>,
+    sender: Wake,
+}
+
+/// A channel whose ends know how to wake each other.
+pub(crate) fn channel(sender: Wake, receiver: Wake) -> (Sender, Receiver) {
+    let (parcels_in, parcels_out) = RingBuffer::new(CHANNEL_MESSAGES_MAX);
+    let (empty_in, empty_out) = RingBuffer::new(CHANNEL_MESSAGES_MAX);
+    let sender_waits = Arc::new(AtomicBool::new(false));
+    (
+        Sender { parcels: parcels_in, empty: empty_out, sender_waits: sender_waits.clone(), receiver },
+        Receiver { parcels: parcels_out, empty: empty_in, sender_waits, sender },
+    )
+}
+
+impl ParcelSender for Sender {
+    fn try_send(&mut self, parcel: Parcel) -> Result<(), Parcel> {
+        let sent = self.parcels.push(parcel).or_else(|PushError::Full(parcel)| {
+            self.sender_waits.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            self.parcels.push(parcel)
+        });
+        match sent {
+            Ok(()) => {
+                self.receiver.wake();
+                Ok(())
+            }
+            // Nobody is there to take it, and nobody will be: the loss of a worker is told elsewhere.
+            Err(PushError::Full(_)) if self.parcels.is_abandoned() => Ok(()),
+            Err(PushError::Full(parcel)) => Err(parcel),
+        }
+    }
+
+    fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
+        self.empty.pop().ok()
+    }
+}
+
+impl ParcelReceiver for Receiver {
+    fn try_recv(&mut self) -> Option<Parcel> {
+        let parcel = self.parcels.pop().ok()?;
+        fence(Ordering::SeqCst);
+        if self.sender_waits.load(Ordering::Relaxed) {
+            self.sender_waits.store(false, Ordering::Relaxed);
+            self.sender.wake();
+        }
+        Some(parcel)
+    }
+
+    fn recycle(&mut self, batch: Box<dyn AnyBatch>) {
+        // When the ring is full, the memory is given back.
+        let _ = self.empty.push(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use malstrom_core::element::{Control, Timestamp};
+
+    use super::*;
+
+    fn parcel(n: i64) -> Parcel {
+        Parcel::Control(Control::Watermark(Timestamp(n)))
+    }
+
+    #[test]
+    fn a_full_channel_gives_the_parcel_back() {
+        let here = Wake::Thread(std::thread::current());
+        let (mut sender, mut receiver) = channel(here.clone(), here);
+        for n in 0..CHANNEL_MESSAGES_MAX {
+            sender.try_send(parcel(n as i64)).unwrap();
+        }
+        assert!(sender.try_send(parcel(99)).is_err());
+        assert!(matches!(receiver.try_recv(), Some(Parcel::Control(Control::Watermark(Timestamp(0))))));
+        sender.try_send(parcel(99)).unwrap();
+    }
+
+    #[test]
+    fn a_channel_without_receiver_takes_all() {
+        let here = Wake::Thread(std::thread::current());
+        let (mut sender, receiver) = channel(here.clone(), here);
+        drop(receiver);
+        for n in 0..3 * CHANNEL_MESSAGES_MAX {
+            sender.try_send(parcel(n as i64)).unwrap();
+        }
+    }
+
+    #[test]
+    fn two_threads_that_rest_when_they_can_do_nothing_pass_everything_on_in_order() {
+        const N: i64 = 20_000;
+        let main = Wake::Thread(std::thread::current());
+        let (to_child, from_main) = flume::bounded::<Receiver>(1);
+        let child = std::thread::spawn(move || {
+            let mut receiver: Receiver = from_main.recv().unwrap();
+            let mut next = 0;
+            while next < N {
+                match receiver.try_recv() {
+                    Some(Parcel::Control(Control::Watermark(Timestamp(n)))) => {
+                        assert_eq!(n, next);
+                        next += 1;
+                    }
+                    Some(other) => panic!("unexpected {other:?}"),
+                    None => std::thread::park_timeout(Duration::from_secs(10)),
+                }
+            }
+        });
+        let (mut sender, receiver) = channel(main, Wake::Thread(child.thread().clone()));
+        to_child.send(receiver).unwrap();
+        for n in 0..N {
+            let mut parcel = parcel(n);
+            while let Err(back) = sender.try_send(parcel) {
+                parcel = back;
+                std::thread::park_timeout(Duration::from_secs(10));
+            }
+        }
+        child.join().unwrap();
+    }
+}

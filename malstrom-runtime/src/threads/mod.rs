@@ -1,0 +1,25 @@
+//! Workers on threads.
+//!
+//! - [`clock`](self): the time since the process began, and the gauge of output gaps.
+//! - `wake`: how a worker that has nothing to do is woken.
+//! - `channel`: the bounded channel between two workers, which hands batches back to be filled again.
+//! - `fabric`: who is connected with whom in one generation.
+//! - `port`: a worker's port over all these.
+//! - `worker`: the loop that drives a worker.
+//! - `host`: the coordinator's port: starts, stops and reaches workers.
+//! - `drive`: the coordinator's thread.
+
+mod channel;
+mod clock;
+mod drive;
+mod fabric;
+mod host;
+mod metrics;
+mod port;
+mod wake;
+mod worker;
+
+pub use metrics::{Figures, WorkerFigures};
+
+pub(crate) use drive::{Arrivals, Placement, Plan, drive};
+pub(crate) use metrics::Metrics;

@@ -1,0 +1,119 @@
+//! The loop that drives a worker, on a thread of its own or beside others on the coordinator's.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use malstrom_core::ids::{Generation, WorkerId};
+use malstrom_core::ports::Nanos;
+use malstrom_core::stream::{Dataflow, Job};
+use malstrom_core::worker::{Activity, Worker};
+
+use super::clock;
+use super::metrics::{Metrics, WorkerFigures};
+use super::port::ThreadPort;
+
+/// The longest rest of a worker that is not woken.
+const REST_MAX: Duration = Duration::from_millis(500);
+/// Time between two counts of keys.
+const KEYS_EVERY: Duration = Duration::from_millis(250);
+
+/// A user's job closure.
+pub(crate) type Define = Arc<dyn Fn(&Job) + Send + Sync>;
+
+/// A worker and its figures.
+pub(crate) struct Driven {
+    me: WorkerId,
+    worker: Worker,
+    metrics: Arc<Metrics>,
+    figures: WorkerFigures,
+    keys_counted: Nanos,
+}
+
+impl Driven {
+    /// Builds the dataflow.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the user's panic.
+    pub(crate) fn build(
+        me: WorkerId,
+        generation: Generation,
+        n_bins: u32,
+        define: &Define,
+        port: ThreadPort,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, String> {
+        let dataflow = catch_unwind(AssertUnwindSafe(|| Dataflow::build(n_bins, |job| define(job))))
+            .map_err(|panic| format!("the job's closure panicked: {}", message(&*panic)))?
+            .map_err(|error| error.to_string())?;
+        let worker = Worker::new(me, generation, dataflow, Box::new(port));
+        Ok(Self { me, worker, metrics, figures: WorkerFigures::default(), keys_counted: Nanos(0) })
+    }
+
+    /// One step.
+    ///
+    /// # Errors
+    /// Why the worker is lost: an error of the user's, or a panic and where it came from.
+    pub(crate) fn step(&mut self) -> Result<Activity, String> {
+        let step = catch_unwind(AssertUnwindSafe(|| self.worker.step()));
+        let activity = match step {
+            Ok(result) => result.map_err(|error| error.to_string())?,
+            Err(panic) => {
+                let place = self.worker.last_turn_at();
+                return Err(format!("panicked: {} (in the stage that begins at {place})", message(&*panic)));
+            }
+        };
+        let n_written = self.worker.take_n_written();
+        if n_written > 0 {
+            let now = clock::now();
+            self.metrics.written(n_written, now);
+            self.figures.n_written += n_written;
+            if now.since(self.keys_counted) >= KEYS_EVERY {
+                self.count_keys(now);
+            }
+        }
+        Ok(activity)
+    }
+
+    /// Steps until `stop` is set, resting when there is nothing to do.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step).
+    pub(crate) fn run(&mut self, stop: &AtomicBool) -> Result<(), String> {
+        while !stop.load(Ordering::Acquire) {
+            if let Activity::Idle(wake_at) = self.step()? {
+                self.count_keys(clock::now());
+                std::thread::park_timeout(rest(wake_at));
+            }
+        }
+        Ok(())
+    }
+
+    fn count_keys(&mut self, now: Nanos) {
+        if now.since(self.keys_counted) >= KEYS_EVERY {
+            self.keys_counted = now;
+            self.figures.n_keys = self.worker.n_keys().into_iter().collect();
+            self.metrics.set_worker(self.me, self.figures.clone());
+        }
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.metrics.remove_worker(self.me);
+    }
+}
+
+/// How long to rest for.
+pub(crate) fn rest(wake_at: Option<Nanos>) -> Duration {
+    wake_at.map_or(REST_MAX, |at| at.since(clock::now()).min(REST_MAX))
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    (panic.downcast_ref::<&str>().copied())
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
