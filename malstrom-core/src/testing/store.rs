@@ -148,7 +148,7 @@ impl Objects {
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;
         match how {
-            0 => bytes[at] ^= 1 << self.rng.below(8),
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << self.rng.below(8),
             1 => bytes.truncate(at),
             _ => drop(self.objects.remove(&path)),
         }
