@@ -79,7 +79,10 @@ impl Coordinator {
     }
 
     /// Checks the dataflow against a snapshot; the source positions that are to be restored.
-    pub(super) fn fit(&self, manifest: &Manifest) -> Result<IndexMap<String, IndexMap<String, Vec<u8>>>, Failure> {
+    pub(super) fn fit(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<IndexMap<String, IndexMap<String, Vec<u8>>>, Failure> {
         let fit = check_fit(manifest, &self.graph, &self.config.allow_drop);
         let fit = fit.map_err(|misfit| Failure::Fatal(misfit.into()))?;
         let mut sources = manifest.sources.clone();

@@ -68,6 +68,8 @@ pub struct Coordinator {
     epoch: u64,
     snapshot_due: Nanos,
     snapshots_overdue: u32,
+    /// The last snapshot was given up, so its barriers may still be on their way.
+    is_cut_open: bool,
     running_since: Nanos,
     n_restarts: u32,
     interrupted: Option<rescale::Interrupted>,
@@ -102,6 +104,7 @@ impl Coordinator {
             epoch: 0,
             snapshot_due: Nanos(u64::MAX),
             snapshots_overdue: 0,
+            is_cut_open: false,
             running_since: Nanos(0),
             n_restarts: 0,
             interrupted: None,

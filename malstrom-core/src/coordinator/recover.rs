@@ -16,8 +16,8 @@ use super::facts::Interrupt;
 use super::report::{Completion, JobError, JobEvent, JobPhase, Outcome};
 use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
-use crate::ports::{LocalFuture, SendFuture, StoreError};
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
+use crate::ports::{LocalFuture, SendFuture, StoreError};
 use crate::snapshot::{JobState, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
@@ -95,6 +95,7 @@ impl Coordinator {
         reason: Option<String>,
     ) -> Result<Completion, Failure> {
         self.publish_status(JobPhase::Building, Some("build"));
+        self.is_cut_open = false;
         let restored = self.build(&resolution).await?;
         self.running_since = self.host.now();
         let gap_max = self.host.take_output_gap();
@@ -238,7 +239,8 @@ impl Coordinator {
 
 /// The handles that the newest commit holds, by sink, if there are any.
 fn last_transactions(resolution: &Resolution) -> IndexMap<String, Vec<Vec<u8>>> {
-    let mut sinks = resolution.candidates.first().map(|newest| newest.manifest.sinks.clone()).unwrap_or_default();
+    let mut sinks =
+        resolution.candidates.first().map(|newest| newest.manifest.sinks.clone()).unwrap_or_default();
     sinks.retain(|_, handles| !handles.is_empty());
     sinks
 }

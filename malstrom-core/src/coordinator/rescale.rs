@@ -24,6 +24,7 @@ use indexmap::IndexMap;
 use super::mailbox::Reply;
 use super::recover::Failure;
 use super::report::{JobEvent, JobPhase, RequestError, RescaleReport};
+use super::snapshot::GivenUp;
 use super::{Coordinator, plan};
 use crate::ids::WorkerId;
 use crate::limits::{MOVE_BINS_FIRST, MOVE_BINS_MAX, MOVE_STEP_BYTES};
@@ -75,6 +76,18 @@ impl Coordinator {
         if to != from {
             self.host.event(JobEvent::Rescaling { from, to });
             self.publish_status(JobPhase::Running, Some("rescale"));
+            // Barriers of a snapshot that was given up may still be on their way. A newcomer would get them from some
+            // workers and wait for ever for the others': only behind a snapshot that all have cut is nothing on its way.
+            if to > from
+                && self.is_cut_open
+                && let Err(GivenUp(reason)) = self.snapshot(None, After::Run).await?
+            {
+                self.n_wanted = from;
+                if let Some(rescale) = self.interrupted.take() {
+                    (rescale.reply)(Err(RequestError::Failed { operation: "rescale", reason }));
+                }
+                return Ok(());
+            }
             if to > from {
                 self.welcome(to).await?;
             }

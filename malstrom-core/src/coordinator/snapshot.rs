@@ -45,12 +45,14 @@ impl Coordinator {
         let base = self.committed.as_ref().map(|manifest| manifest.snapshot);
         self.publish_status(self.phase_of(after), Some(operation_name(&savepoint, after)));
         self.send_all(&Order::Snapshot { id, base, after });
+        self.is_cut_open = true;
         if let Err(given_up) = self.wait_taken(id).await? {
             self.schedule_snapshot();
             self.publish_status(JobPhase::Running, None);
             self.host.event(JobEvent::SnapshotFailed { id, reason: given_up.0.clone() });
             return Ok(Err(given_up));
         }
+        self.is_cut_open = false;
         let parts: Vec<SnapshotPart> = self.mailbox.with_facts(|facts| {
             let taken = |worker: WorkerId| facts.worker(worker).taken.take();
             (0..self.n_live).map(WorkerId).filter_map(taken).collect()

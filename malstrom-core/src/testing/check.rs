@@ -61,7 +61,8 @@ mod tests {
 
     fn sink(transactions: &[(u64, &[u64])]) -> BTreeMap<String, Shown> {
         let output = |&seq: &u64| Output { key: 1, partition: 0, seq, value: 0 };
-        let shown = transactions.iter().map(|(id, seqs)| (SnapshotId(*id), seqs.iter().map(output).collect()));
+        let shown =
+            transactions.iter().map(|(id, seqs)| (SnapshotId(*id), seqs.iter().map(output).collect()));
         BTreeMap::from([("out".to_owned(), shown.collect())])
     }
 

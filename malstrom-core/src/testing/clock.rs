@@ -96,6 +96,8 @@ pub(super) struct Core {
     /// When the last message on a link arrives: what follows comes later.
     links: BTreeMap<(u8, usize, usize), u64>,
     pub(super) is_calm: bool,
+    /// Since when.
+    pub(super) calm_at: u64,
     n_tokens: u64,
     pub(super) n_unanswered: BTreeMap<usize, u64>,
 }
@@ -114,6 +116,7 @@ impl Core {
             violations: Vec::new(),
             links: BTreeMap::new(),
             is_calm,
+            calm_at: 0,
             n_tokens: 0,
             n_unanswered: BTreeMap::new(),
         }

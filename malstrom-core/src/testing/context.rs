@@ -146,9 +146,9 @@ impl SimContext {
     }
 
     fn fixed(&self, what: &str) -> Rng {
-        let seed = what.bytes().fold(self.0.data_seed, |seed, byte| {
-            super::rng::mix(seed.wrapping_add(u64::from(byte)))
-        });
+        let seed = what
+            .bytes()
+            .fold(self.0.data_seed, |seed, byte| super::rng::mix(seed.wrapping_add(u64::from(byte))));
         Rng::new(seed)
     }
 
@@ -243,8 +243,7 @@ impl Read for SimReader {
                 return Ok(ReadStatus::Wait(Some(self.due(self.next))));
             }
             let number = super::rng::mix(self.data ^ self.next);
-            let item =
-                Item { partition: self.partition, seq: self.next, key: number % self.n_keys, number };
+            let item = Item { partition: self.partition, seq: self.next, key: number % self.n_keys, number };
             let time = if self.has_times { Timestamp(self.next as i64) } else { Timestamp::MIN };
             out.emit(Record::at(time, item));
             self.next += 1;
@@ -299,7 +298,11 @@ impl SimSink {
     fn log<T>(&self, what: &str, act: impl FnOnce(&mut SinkLog) -> T) -> Result<T, BoxError> {
         if !self.is_open {
             let name = &self.name;
-            self.context.0.core.lock().violation(format!("the sink `{name}` was to {what} before it was open"));
+            self.context
+                .0
+                .core
+                .lock()
+                .violation(format!("the sink `{name}` was to {what} before it was open"));
         }
         let mut sinks = self.context.0.sinks.borrow_mut();
         let log = sinks.entry(self.name.clone()).or_default();
@@ -357,8 +360,7 @@ impl TransactionalSink<Output> for SimSink {
     fn recover(&mut self, restored: Option<SnapshotId>, handles: Vec<u64>) -> Result<(), BoxError> {
         self.context.may_fail("recover")?;
         let unknown = self.log("recover", |log| {
-            let unknown: Vec<u64> =
-                handles.iter().copied().filter(|handle| !log.commit(*handle)).collect();
+            let unknown: Vec<u64> = handles.iter().copied().filter(|handle| !log.commit(*handle)).collect();
             log.discarded.extend(std::mem::take(&mut log.pending).into_keys());
             let restored = restored.unwrap_or_default();
             let is_kept = |handle: &u64, transaction: &mut Transaction| {

@@ -83,8 +83,7 @@ impl Plan {
         let chaos_ms = rng.between(300, 4000);
         plan.chaos = Duration::from_millis(chaos_ms);
         plan.n_bins = plan.n_bins.max(4) << rng.below(3);
-        plan.snapshot_interval =
-            (!rng.per_mille(100)).then(|| Duration::from_millis(rng.between(10, 400)));
+        plan.snapshot_interval = (!rng.per_mille(100)).then(|| Duration::from_millis(rng.between(10, 400)));
         plan.channel_capacity = [1, 1, 2, 3, 8, 16][rng.below(6) as usize];
         plan.by_bytes = rng.per_mille(500);
         plan.message_us_max = [20, 200, 2000, 20_000][rng.below(4) as usize];
@@ -142,7 +141,8 @@ impl Plan {
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
             for _ in 0..rng.between(1, 4) {
                 at += rng.micros(100, 5000);
-                let ask = if rng.per_mille(500) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
+                let ask =
+                    if rng.per_mille(500) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
                 self.asks.push((at, ask));
             }
         }

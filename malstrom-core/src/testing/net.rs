@@ -21,6 +21,8 @@ use crate::worker::messages::{Command, Mail, Report, ToWorker};
 use super::clock::Gate;
 use std::sync::Arc;
 
+/// Time after the last fault in which its effects may still be felt.
+const SETTLED_AFTER: Duration = Duration::from_secs(8);
 const LINK_COMMAND: u8 = 0;
 const LINK_REPORT: u8 = 1;
 const LINK_MAIL: u8 = 2;
@@ -336,6 +338,18 @@ impl Host for SimHost {
         if !matches!(event, JobEvent::Steady { .. }) {
             let mut core = self.core.lock();
             let of = self.of;
+            if let JobEvent::Recovering { reason, .. } = &event {
+                core.counts.add(match reason {
+                    reason if reason.contains("step of the rescale") => "recovery: a step took too long",
+                    reason if reason.contains("within") => "recovery: something else took too long",
+                    _ => "recovery: other",
+                });
+                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 {
+                    core.violation(format!(
+                        "I14: with no fault far and wide, coordinator {of} recovers: {reason}"
+                    ));
+                }
+            }
             core.note(format!("coordinator {of}: {event:?}"));
         }
     }

@@ -22,7 +22,7 @@ impl Rng {
     /// A number below `n`; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         // The upper half of a product: the slight bias does not matter to a test.
-        (u128::from(self.next_u64()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
     }
 
     /// A number from `least` to `most`, both included.
@@ -61,7 +61,12 @@ mod tests {
 
     #[test]
     fn i17_a_seed_gives_the_same_numbers() {
-        let draw = |seed| Vec::from_iter((0..4).map({ let mut rng = Rng::new(seed); move |_| rng.next_u64() }));
+        let draw = |seed| {
+            Vec::from_iter((0..4).map({
+                let mut rng = Rng::new(seed);
+                move |_| rng.next_u64()
+            }))
+        };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
     }

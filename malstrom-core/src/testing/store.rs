@@ -148,7 +148,7 @@ impl Objects {
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;
         match how {
-            0 => bytes[at] ^= 1 << self.rng.below(8),
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << self.rng.below(8),
             1 => bytes.truncate(at),
             _ => drop(self.objects.remove(&path)),
         }
@@ -159,7 +159,7 @@ impl Objects {
         let not_found = |path: &String| StoreError::NotFound { path: path.clone() };
         match ask {
             Ask::PutNew(path, _) if self.objects.contains_key(path) => {
-                return Err(StoreError::Exists { path: path.clone() });
+                Err(StoreError::Exists { path: path.clone() })
             }
             Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
                 if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {
@@ -181,9 +181,10 @@ impl Objects {
             Ask::List(prefix) => {
                 // A stale listing lacks what is younger than 50 ms.
                 let seen_until = if is_stale { now.saturating_sub(50_000_000) } else { now };
-                let found = self.objects.iter().filter(|(path, (_, at))| {
-                    path.starts_with(prefix.as_str()) && *at <= seen_until
-                });
+                let found = self
+                    .objects
+                    .iter()
+                    .filter(|(path, (_, at))| path.starts_with(prefix.as_str()) && *at <= seen_until);
                 let info = |(path, (bytes, _)): (&String, &(Vec<u8>, u64))| ObjectInfo {
                     path: path.clone(),
                     bytes: bytes.len() as u64,

@@ -267,7 +267,9 @@ impl World {
         self.core.lock().note(format!("coordinator {of} ended: {:?}", result.as_ref().map(|o| o.completion)));
         let unanswered = self.core.lock().n_unanswered.get(&of).copied().unwrap_or(0);
         if unanswered > 0 {
-            return Err(format!("P5: coordinator {of} ended and left {unanswered} requests without an answer"));
+            return Err(format!(
+                "P5: coordinator {of} ended and left {unanswered} requests without an answer"
+            ));
         }
         let is_left = self.actors.iter().any(|actor| actor.of == of && actor.worker.is_some());
         if is_left {
@@ -393,7 +395,8 @@ impl World {
             return;
         }
         self.core.lock().note(format!("fault: {fault:?}"));
-        let alive: Vec<usize> = (0..self.actors.len()).filter(|at| self.actors[*at].worker.is_some()).collect();
+        let alive: Vec<usize> =
+            (0..self.actors.len()).filter(|at| self.actors[*at].worker.is_some()).collect();
         let victim = alive.get(self.rng.below(alive.len() as u64) as usize).copied();
         let newest = (0..self.coordinators.len())
             .rev()
@@ -401,7 +404,8 @@ impl World {
         let kind = match fault {
             Fault::CrashWorker => {
                 let Some(actor) = victim else { return };
-                let (of, generation, me) = (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
+                let (of, generation, me) =
+                    (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
                 self.remove(actor, false);
                 self.lose(of, generation, me, "crashed".to_owned());
                 "worker: crash"
@@ -513,6 +517,7 @@ impl World {
     fn calm(&mut self) {
         let mut core = self.core.lock();
         core.is_calm = true;
+        core.calm_at = core.now;
         core.objects.latency_us_max = core.objects.latency_us_max.min(2000);
         core.note("calm".to_owned());
         drop(core);

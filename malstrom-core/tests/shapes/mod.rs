@@ -76,10 +76,13 @@ fn two_exchanges(job: &Job, sim: &SimContext) {
         .apply(sim.watch())
         // The second key follows from the first, so the order per key and partition goes through both.
         .key_by(|(key, _)| key % 7)
-        .map_with_state("second", |_, chains: &mut BTreeMap<u64, Chains>, (key, (item, value)): (u64, (Item, u64))| {
-            let value = chains.entry(key).or_default().add(item.partition, value);
-            output(key, &item, value)
-        })
+        .map_with_state(
+            "second",
+            |_, chains: &mut BTreeMap<u64, Chains>, (key, (item, value)): (u64, (Item, u64))| {
+                let value = chains.entry(key).or_default().add(item.partition, value);
+                output(key, &item, value)
+            },
+        )
         .into_pairs()
         .map(|(_, output)| output)
         .apply(sim.watch())
@@ -130,7 +133,7 @@ fn removal(job: &Job, sim: &SimContext) {
         .key_by(|item| (item.key, item.partition))
         .process("open", |_, state: &mut Option<u64>, item: Item, made: &mut Vec<Output>| {
             let count = state.unwrap_or(0) + 1;
-            *state = (item.number % 4 != 0).then_some(count);
+            *state = (!item.number.is_multiple_of(4)).then_some(count);
             made.push(output(item.key, &item, count));
         })
         .into_pairs()
