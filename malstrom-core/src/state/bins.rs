@@ -103,7 +103,8 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         if saved.get(hash, key).is_some() {
             return;
         }
-        let at_cut = self.bins[bin].table.get(hash, key).map(|state| codec::encode(&(key, state))).transpose();
+        let at_cut =
+            self.bins[bin].table.get(hash, key).map(|state| codec::encode(&(key, state))).transpose();
         match at_cut {
             Ok(at_cut) => {
                 saved.get_or_insert_with(hash, key.clone(), || at_cut, stable_hash);
