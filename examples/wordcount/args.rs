@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::text::Text;
 
 /// Words that are generated when nothing is said.
-const WORDS_DEFAULT: u64 = 60_000_000;
+const WORDS_DEFAULT: u64 = 100_000_000;
 
 /// Counts words, exactly once each, while it is rescaled, suspended, killed and resumed.
 ///

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use malstrom_core::key::KeyBytes;
 use malstrom_core::stage::Pipe;
 use malstrom_core::stream::{Job, Stream};
-use malstrom_runtime::connectors::Line;
+use malstrom_runtime::connectors::{Line, Stdin};
 
 use crate::live::{Live, LiveSink};
 use crate::pace::{Pace, Paced};
@@ -21,16 +20,14 @@ pub(crate) fn count_words(job: &Job, text: &Text, pace: Option<&Arc<Pace>>, live
         Text::Generated { text, .. } => count(job.source("text", Paced::new(text.clone(), pace)), live),
         Text::Files { files, .. } => count(job.source("text", Paced::new(files.clone(), pace)), live),
         Text::Stdin => {
-            count(job.source("text", Paced::new(malstrom_runtime::connectors::Stdin::new(), pace)), live);
+            count(job.source("text", Paced::new(Stdin::new(), pace)), live);
         }
     }
 }
 
 fn count<P: Pipe<Item = Line>>(lines: Stream<P>, live: &Arc<Live>) {
     lines
-        .flat_map_with(|line: Line, out: &mut dyn FnMut(KeyBytes)| {
-            line.words().for_each(|word| out(KeyBytes::from(word)));
-        })
+        .flat_map(Line::into_words)
         .into_keyed(|word| (word, ()))
         .fold(COUNT, || 0_u64, |n, ()| *n += 1)
         .sink("live", LiveSink::new(live.clone()));

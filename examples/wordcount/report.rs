@@ -115,7 +115,7 @@ impl Report {
             show::result(&format!("most frequent: {}", most_frequent(counts)))?;
         }
         if !outcome.was_finished {
-            show::result(&format!("longest time without output: {}", self.gaps()))?;
+            show::result(&format!("longest time without output: {}", self.gaps(outcome.completion)))?;
         }
         match (outcome.completion, &args.snapshots) {
             (Completion::Finished, _) => Ok(()),
@@ -131,12 +131,17 @@ impl Report {
         show::result(&serde_json::to_string(self)?)
     }
 
-    fn gaps(&self) -> String {
+    /// The snapshot that ends a finished job is left out: no output is left that could wait for it.
+    fn gaps(&self, completion: Completion) -> String {
         let time = |ms: f64| show::time(Duration::from_secs_f64(ms / 1e3));
         let mut gaps = vec![format!("{} when nothing else went on", time(self.gap_ms_max_steady))];
-        let in_snapshots = self.snapshots.iter().map(|snapshot| snapshot.gap_ms_max).fold(0.0, f64::max);
-        if !self.snapshots.is_empty() {
-            gaps.push(format!("{} in {} snapshots", time(in_snapshots), self.snapshots.len()));
+        let n_last = usize::from(completion == Completion::Finished);
+        let n_snapshots = self.snapshots.len().saturating_sub(n_last);
+        let snapshots = self.snapshots.iter().take(n_snapshots);
+        let in_snapshots = snapshots.map(|snapshot| snapshot.gap_ms_max).fold(0.0, f64::max);
+        if n_snapshots > 0 {
+            let plural = if n_snapshots > 1 { "s" } else { "" };
+            gaps.push(format!("{} in {n_snapshots} snapshot{plural}", time(in_snapshots)));
         }
         for rescale in &self.rescales {
             gaps.push(format!(

@@ -141,7 +141,7 @@ impl Picture {
     fn line(&mut self) -> String {
         let facts = self.facts();
         format!(
-            "{:>8}  {} words, {}words/s, {} distinct, {}, bins {}, {}, latency {}, top: {}",
+            "{:>8}  {} words, {}words/s, {} distinct, {}, bins {}, snapshot {}, latency {}, top: {}",
             facts.time,
             facts.words,
             facts.rate,
@@ -174,6 +174,7 @@ impl Picture {
     fn ask(&mut self) {
         if let Ok(status) = self.api.status()
             && status.job.phase != JobPhase::Stopped
+            && (self.status.figures.workers.is_empty() || !status.figures.workers.is_empty())
         {
             self.status = status;
         }
@@ -196,11 +197,10 @@ impl Picture {
         let bins: Vec<_> =
             status.bins_per_worker.iter().take(WORKERS_SHOWN).map(ToString::to_string).collect();
         let more = if status.bins_per_worker.len() > WORKERS_SHOWN { " …" } else { "" };
-        let snapshot =
-            self.newest_snapshot.as_ref().map_or("no snapshot yet".to_owned(), |(when, report)| {
-                let (age, bytes) = (show::time(when.elapsed()), show::bytes(report.bytes));
-                format!("snapshot {} is {age} old, {bytes} written", report.id)
-            });
+        let snapshot = self.newest_snapshot.as_ref().map_or("none yet".to_owned(), |(when, report)| {
+            let (age, bytes) = (show::time(when.elapsed()), show::bytes(report.bytes));
+            format!("{} is {age} old, {bytes} written", report.id)
+        });
         let latency = self.live.latency.summary().map(|times| times.map(show::time));
         let latency = latency.map_or("- (measured with --rate)".to_owned(), |[p50, p99, max]| {
             format!("p50 {p50}, p99 {p99}, max {max}")

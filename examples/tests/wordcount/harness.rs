@@ -186,7 +186,7 @@ impl WordCount {
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
-        Running { child: child, folder, deadline: Instant::now() + RUN_TIME_MAX }
+        Running { child, folder, deadline: Instant::now() + RUN_TIME_MAX }
     }
 }
 

@@ -2,6 +2,7 @@
 //! counts must be what `tr`, `sort` and `uniq -c` count.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "all of this is tests, also what only helps them")]
 
 mod harness;
 

@@ -20,6 +20,6 @@ pub use files::{FilesError, PartHandle, TransactionalFiles, read_parts};
 pub use lines::LineTooLong;
 pub use stdin::{Stdin, StdinError, StdinReader};
 pub use stdout::Stdout;
-pub use text::{Line, Words};
+pub use text::{IntoWords, Line, Words};
 pub use text_files::{TextFileReader, TextFiles, TextFilesError};
 pub use zipf_text::{ZipfLines, ZipfReader, ZipfText, ZipfTextError};

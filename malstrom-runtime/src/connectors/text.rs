@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use bytes::Bytes;
+use malstrom_core::key::KeyBytes;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -28,6 +29,19 @@ impl Line {
     #[must_use]
     pub fn words(&self) -> Words<'_> {
         Words { rest: &self.0 }
+    }
+
+    /// The words of the line as keys, for `flat_map`.
+    ///
+    /// ```
+    /// use malstrom_runtime::connectors::Line;
+    ///
+    /// assert_eq!(Line::from("to be").into_words().map(|word| word.len()).sum::<usize>(), 4);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn into_words(self) -> IntoWords {
+        IntoWords { line: self, at: 0 }
     }
 
     /// The line as text, if it is UTF-8.
@@ -150,6 +164,29 @@ impl<'a> Iterator for Words<'a> {
 
 impl std::iter::FusedIterator for Words<'_> {}
 
+/// The words of a [`Line`] as keys; see [`Line::into_words`].
+#[derive(Clone, Debug)]
+pub struct IntoWords {
+    line: Line,
+    at: usize,
+}
+
+impl Iterator for IntoWords {
+    type Item = KeyBytes;
+
+    #[inline]
+    fn next(&mut self) -> Option<KeyBytes> {
+        let rest = &self.line[self.at..];
+        let start = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let rest = &rest[start..];
+        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        self.at += start + end;
+        Some(KeyBytes::from(&rest[..end]))
+    }
+}
+
+impl std::iter::FusedIterator for IntoWords {}
+
 struct LineVisitor;
 
 impl<'de> Visitor<'de> for LineVisitor {
@@ -192,6 +229,10 @@ mod tests {
         assert_eq!(words(" \t a "), [b"a".to_vec()]);
         assert!(words(" \t\r\x0c").is_empty());
         assert!(words("").is_empty());
+        for text in ["a bc\r", " \t a ", " \t", ""] {
+            let owned: Vec<_> = Line::from(text).into_words().map(|word| word.to_vec()).collect();
+            assert_eq!(owned, words(text));
+        }
     }
 
     #[test]
