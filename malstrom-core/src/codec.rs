@@ -1,4 +1,7 @@
 //! How values become bytes: MessagePack with field names, so that a field with a default can be added later.
+//!
+//! **Caveat.** MessagePack writes `None`, `Some(())` and `Some(None)` alike. A state or a value whose type nests options,
+//! or puts a unit into one, comes back as `None`: give it an enum of its own.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::Stream;
 use crate::ids::EdgeId;
+use crate::limits::BINS_MAX;
 use crate::operators::Source;
 use crate::snapshot::OperatorKind;
 use crate::stage::{AnyStage, Outlet, Pipe, SourceInlet, Stage};
@@ -56,6 +57,12 @@ pub enum BuildError {
     /// There is no stream at all.
     #[error("the job has no stream: begin with `job.source(..)` and end with `.sink(..)`")]
     Empty,
+    /// The number of bins is impossible.
+    #[error("{n_bins} bins: choose a power of two up to {BINS_MAX}")]
+    Bins {
+        /// The number.
+        n_bins: u32,
+    },
     /// A name is empty.
     #[error("the name given at {at} is empty; a name identifies state for ever")]
     EmptyName {
@@ -85,8 +92,11 @@ impl Dataflow {
     /// ```
     ///
     /// # Errors
-    /// If the closure uses a name twice or leaves a stream unused.
+    /// If the number of bins is impossible, or the closure uses a name twice or leaves a stream unused.
     pub fn build(n_bins: u32, define: impl FnOnce(&Job)) -> Result<Self, BuildError> {
+        if !n_bins.is_power_of_two() || n_bins > BINS_MAX {
+            return Err(BuildError::Bins { n_bins });
+        }
         let job = Job::new(n_bins);
         define(&job);
         job.finish()

@@ -100,3 +100,11 @@ fn an_empty_name_is_refused_with_its_place() {
     let BuildError::EmptyName { at } = error else { panic!("{error}") };
     assert!(at.starts_with(&place(line)), "{at}");
 }
+
+#[test]
+fn a_number_of_bins_that_is_no_power_of_two_is_refused() {
+    for n_bins in [0, 3, 100, BINS_MAX * 2] {
+        let built = Dataflow::build(n_bins, |_| {});
+        assert_eq!(built.unwrap_err(), BuildError::Bins { n_bins });
+    }
+}
