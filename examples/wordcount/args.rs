@@ -24,7 +24,7 @@ const WORDS_DEFAULT: u64 = 100_000_000;
 /// What goes on is shown on standard error. The exit code is 0 if the text was counted or the job is suspended, 1 if
 /// something failed, and 2 if a flag makes no sense.
 #[derive(Debug, Parser)]
-#[command(name = "wordcount", version, max_term_width = 100)]
+#[command(name = "wordcount", version)]
 pub(crate) struct Args {
     /// Text to count: a file, a directory with all files in it, a pattern of paths, or `-` for standard input. Words
     /// are what stands between ASCII white space, in whatever encoding. Can be given several times. Without it, text is
