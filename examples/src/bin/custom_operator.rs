@@ -3,6 +3,8 @@
 //! An operator says what happens to a record, and nothing else: snapshots, rescales and the end are the engine's
 //! business. What must survive a crash is kept in keyed state, by a `KeyedOperator`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use malstrom_core::operators::{Collected, Emit, KeyedOperator, Operator, from_iter};
 use malstrom_runtime::prelude::*;
 

@@ -4,6 +4,8 @@
 //! engine places partitions on workers, moves them in a rescale and makes positions part of every snapshot. A sink
 //! takes records.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -3,6 +3,8 @@
 //! A job is a closure that builds a dataflow, as one writes an iterator chain: it begins at a source and ends in a
 //! sink. Here it runs on the calling thread.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use malstrom_core::operators::{Collected, from_iter};
 use malstrom_runtime::prelude::*;
 

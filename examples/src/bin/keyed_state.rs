@@ -3,6 +3,8 @@
 //! `key_by` sends all records of one key to one worker, and an operator with state finds there what it has kept for
 //! the key. The operator's name identifies that state: in snapshots, and when it is read after the job has ended.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use malstrom_core::operators::from_iters;
 use malstrom_runtime::prelude::*;
 

@@ -3,6 +3,8 @@
 //! The coordinator's API can be used from any thread. A call to `rescale` returns when the new scale is durable; the
 //! stream does not stop meanwhile.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use malstrom_core::operators::Discard;
 use malstrom_runtime::connectors::ZipfText;
 use malstrom_runtime::prelude::*;

@@ -3,6 +3,8 @@
 //! `split` sends each record to one of several streams, `fan_out` sends each to all of several, `union` makes one
 //! stream of two.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use malstrom_core::operators::{Collected, from_iter};
 use malstrom_runtime::prelude::*;
 

@@ -3,6 +3,8 @@
 //! A suspended job is a snapshot. The same program, started again on the same snapshots, goes on where it stopped: at
 //! whatever scale it is given, and counting nothing twice.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use malstrom_core::operators::Discard;
 use malstrom_runtime::connectors::ZipfText;
 use malstrom_runtime::prelude::*;
