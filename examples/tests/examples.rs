@@ -3,7 +3,7 @@
 use std::process::Command;
 
 fn run(program: &str) {
-    let output = Command::new(program).output().unwrap();
+    let output = Command::new(program).output().expect("the example is built beside its test");
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{program} failed\n{stdout}\n{stderr}");
     assert!(!stdout.is_empty(), "{program} shows what it does");
