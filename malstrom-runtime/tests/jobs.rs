@@ -414,6 +414,54 @@ fn a_damaged_snapshot_falls_back_to_the_one_before_and_says_so() {
 }
 
 #[test]
+fn a_damaged_entry_in_the_log_is_not_taken_for_a_newer_coordinator_when_a_worker_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let armed = Arc::new(AtomicBool::new(false));
+    let start = || {
+        let fuse = armed.clone();
+        MultiThread::builder()
+            .job("count", move |job: &Job| {
+                let fuse = fuse.clone();
+                job.source("text", ZipfText::new(500).partitions(3).rate(200_000))
+                    .inspect(move |_| {
+                        if fuse.swap(false, Ordering::Relaxed) {
+                            panic!("the fuse has blown");
+                        }
+                    })
+                    .sink("nowhere", Discard);
+            })
+            .workers(2)
+            .bins(16)
+            .snapshots(folder.path().to_str().unwrap())
+            .restarts(quick())
+            .build()
+            .unwrap()
+            .start()
+            .unwrap()
+    };
+    let running = start();
+    let sound = running.api().snapshot().unwrap().id;
+    running.api().suspend().unwrap();
+    running.wait().unwrap();
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder.path().join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    std::fs::write(entries.last().unwrap(), b"no entry").unwrap();
+    let running = start();
+    running.api().snapshot().unwrap();
+    armed.store(true, Ordering::Relaxed);
+    while armed.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // A request that meets the loss of the worker fails with it; the next one finds the job recovered.
+    while running.api().suspend().is_err() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let outcome = running.wait().unwrap();
+    assert_eq!((outcome.resumed_from, outcome.recoveries.len()), (Some(sound), 1));
+}
+
+#[test]
 fn a_second_coordinator_takes_the_job_and_the_first_stops() {
     let store: Arc<dyn SnapshotStore> = Arc::new(MemoryStore::default());
     let start = || {

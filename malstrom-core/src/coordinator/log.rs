@@ -134,7 +134,7 @@ impl Coordinator {
         }
     }
 
-    fn fenced(&self, by: Option<Generation>) -> Failure {
+    pub(super) fn fenced(&self, by: Option<Generation>) -> Failure {
         let by = by.unwrap_or(self.generation.next());
         Failure::Fatal(JobError::Fenced { job: self.config.job.clone(), by })
     }

@@ -18,7 +18,7 @@ use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::ports::{LocalFuture, SendFuture, StoreError};
-use crate::snapshot::{JobState, Refusal, Resolution, resolve};
+use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
 /// Why a generation ended before its time.
@@ -112,6 +112,11 @@ impl Coordinator {
         // Another coordinator that claims at the same moment takes the number; each round one of them wins.
         for attempt in 1..=LOG_APPEND_ATTEMPTS_MAX {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
+            let readable = entries.iter().filter_map(|(_, entry)| entry.as_ref().ok());
+            let newest = readable.map(LogEntry::generation).max().unwrap_or_default();
+            if self.generation.0 > 0 && newest > self.generation {
+                return Err(self.fenced(Some(newest)));
+            }
             let resolution = match resolve(&self.config.job, entries) {
                 // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
                 Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
@@ -122,10 +127,6 @@ impl Coordinator {
             };
             if resolution.next_generation <= self.generation {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
-            }
-            if self.generation.0 > 0 && resolution.next_generation > self.generation.next() {
-                let (job, by) = (self.config.job.clone(), resolution.next_generation);
-                return Err(Failure::Fatal(JobError::Fenced { job, by }));
             }
             if resolution.state == JobState::Finished && last_transactions(&resolution).is_empty() {
                 return Ok(resolution);
