@@ -131,7 +131,10 @@ impl<T> Channels<T> {
         let channel = &mut self.channels[at];
         match control {
             Control::Watermark(time) => {
-                debug_assert!(time >= channel.watermark, "watermarks do not regress on a channel between routes");
+                debug_assert!(
+                    time >= channel.watermark,
+                    "watermarks do not regress on a channel between routes"
+                );
                 channel.watermark = channel.watermark.max(time);
                 channel.is_idle = false;
                 self.merge()

@@ -335,14 +335,7 @@ pub(crate) struct Stage<P, O> {
 
 impl<P, O> Stage<P, O> {
     pub(crate) fn new(pipe: P, outlet: O, opened_at: &'static Location<'static>) -> Self {
-        Self {
-            pipe,
-            outlet,
-            is_done: false,
-            watermark: Timestamp::MIN,
-            reads_since_flush: 0,
-            opened_at,
-        }
+        Self { pipe, outlet, is_done: false, watermark: Timestamp::MIN, reads_since_flush: 0, opened_at }
     }
 }
 
