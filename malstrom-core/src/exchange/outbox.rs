@@ -84,3 +84,6 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -449,3 +449,6 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
 pub(crate) fn bins_to(moves: &[BinMove], me: crate::ids::WorkerId) -> Vec<Bin> {
     moves.iter().filter(|step| step.to == me).map(|step| step.bin).collect()
 }
+
+#[cfg(test)]
+mod tests;
