@@ -8,9 +8,11 @@
 //! (Record | Watermark | Idle | Barrier)* (Suspend | End)
 //! ```
 //!
-//! - A watermark is never lower than the one before it.
+//! - A watermark is never lower than the one before it since the last barrier of a route. Behind that barrier every
+//!   promise is made anew: a partition that came with the route may be behind what its new reader had promised before.
 //! - A barrier of a snapshot or of a route comes once per channel; snapshot ids and route versions only grow.
-//! - After `Idle` the channel is left out of the merge of watermarks until the next record or watermark.
+//! - After `Idle` the channel is left out of the merge of watermarks until the next record or watermark, or the
+//!   barrier of a route.
 //! - Nothing follows `Suspend` or `End`.
 
 use std::fmt;

@@ -25,6 +25,10 @@ const REGRESSIONS: &[(u64, usize, &str)] = &[
     (25067, 2, "many coordinators kept claiming the job from one another"),
     (25818, 6, "a listing that lagged behind was taken for a hole"),
     (31817, 2, "a claim that a successor had read was deleted"),
+    (1, 1, "a channel that had not spoken yet counted as idle, so that its first records were late"),
+    (2, 2, "a partition that moved was behind what its new reader had promised"),
+    (8, 8, "a partition that moved was behind what its new reader had promised"),
+    (57, 3, "a partition that moved was behind what its new reader had promised"),
 ];
 
 fn shape_of(seed: u64) -> usize {

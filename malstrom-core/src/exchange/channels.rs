@@ -6,6 +6,8 @@
 //! 2. The merged watermark is the least of all channels that are neither idle nor ended, and never regresses.
 //! 3. An ended channel holds up neither barriers nor watermarks.
 //! 4. Suspension and the end are passed on when every channel has said so.
+//! 5. When all are at the barrier of a route, every channel's promise and idleness are void: the merged watermark stays
+//!    where it is until every channel has said again what it promises, or that it is idle.
 
 use super::Batch;
 use super::lane::{Message, Receive};
@@ -56,15 +58,38 @@ impl<T> Channels<T> {
         self.channels.len()
     }
 
-    /// Adds a channel at the end. It is idle until it says otherwise.
+    /// Adds a channel that is there from the beginning: until it speaks, nobody knows what it will bring, and the
+    /// others' watermarks wait for it.
     pub(crate) fn add(&mut self, input: Box<dyn Receive<T>>) {
+        self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle: false });
+    }
+
+    /// Adds a channel to a stage that runs already. Its sender has nothing before a route gives it something, so it is
+    /// idle until it says otherwise.
+    pub(crate) fn add_newcomer(&mut self, input: Box<dyn Receive<T>>) {
         self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle: true });
     }
 
-    /// Drops the last channels; their senders have nothing more to say.
+    /// Drops the last channels; their senders have nothing more to say, and hold nothing up any more.
     pub(crate) fn truncate(&mut self, n_channels: usize) {
+        if n_channels >= self.channels.len() {
+            return;
+        }
         self.channels.truncate(n_channels);
         self.next = 0;
+        if self.due.is_none() {
+            self.due = self.merge();
+        }
+    }
+
+    /// The merged watermark.
+    pub(crate) fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// Behind the barrier of a route: lets the merged watermark begin anew, from whatever the channels say next.
+    pub(crate) fn forget_watermark(&mut self) {
+        self.watermark = Timestamp::MIN;
     }
 
     /// Returns an emptied batch to its sender.
@@ -106,7 +131,10 @@ impl<T> Channels<T> {
         let channel = &mut self.channels[at];
         match control {
             Control::Watermark(time) => {
-                debug_assert!(time >= channel.watermark, "watermarks do not regress on a channel");
+                debug_assert!(
+                    time >= channel.watermark,
+                    "watermarks do not regress on a channel between routes"
+                );
                 channel.watermark = channel.watermark.max(time);
                 channel.is_idle = false;
                 self.merge()
@@ -149,6 +177,15 @@ impl<T> Channels<T> {
             if channel.at == At::Barrier(barrier) {
                 channel.at = At::Open;
             }
+        }
+        if let Barrier::Route(_) = barrier {
+            // What a sender promised, it promised for the partitions it had. A channel at the least time holds the
+            // merged watermark until it has spoken again, and cannot take it back.
+            for channel in &mut self.channels {
+                channel.watermark = Timestamp::MIN;
+                channel.is_idle = false;
+            }
+            self.is_idle = false;
         }
         Some(Control::Barrier(barrier))
     }

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use super::lane::{Lane, Remote, drain_all};
 use super::{Data, bin_of};
-use crate::element::{Control, Keyed, Record, Timestamp};
+use crate::element::{Barrier, Control, Keyed, Record};
 use crate::ids::{EdgeId, WorkerId};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
@@ -18,7 +18,8 @@ pub struct Outbox<K, V> {
     owners: Vec<u32>,
     mask: u64,
     lanes: Vec<Lane<Keyed<K, V>>>,
-    watermark: Option<Timestamp>,
+    /// The watermark or the idleness that was told last since the last route: a lane that is added begins with it.
+    told: Option<Control>,
 }
 
 impl<K: Data + Hash, V: Data> Outbox<K, V> {
@@ -28,7 +29,7 @@ impl<K: Data + Hash, V: Data> Outbox<K, V> {
             owners: vec![0; n_bins as usize],
             mask: u64::from(n_bins) - 1,
             lanes: Vec::new(),
-            watermark: None,
+            told: None,
         }
     }
 }
@@ -52,8 +53,10 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
     }
 
     fn control(&mut self, control: Control) -> Result<(), StageError> {
-        if let Control::Watermark(time) = control {
-            self.watermark = Some(time);
+        match control {
+            Control::Watermark(_) | Control::Idle => self.told = Some(control),
+            Control::Barrier(Barrier::Route(_)) => self.told = None,
+            Control::Barrier(Barrier::Snapshot(_)) | Control::Suspend | Control::End => {}
         }
         self.lanes.iter_mut().for_each(|lane| lane.control(control));
         Ok(())
@@ -64,8 +67,8 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
         for worker in self.lanes.len()..n_workers as usize {
             let to = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
             let mut lane = Lane::new(Box::new(Remote(port.channel_to(self.edge, to))));
-            if let Some(time) = self.watermark {
-                lane.control(Control::Watermark(time));
+            if let Some(control) = self.told {
+                lane.control(control);
             }
             self.lanes.push(lane);
         }
@@ -81,3 +84,6 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,13 @@ impl<T: 'static> Pipe for Inbox<T> {
     fn visit(&mut self, _: &mut dyn StateVisitor) {}
 }
 
-impl<T> Inlet for Inbox<T> {}
+impl<T> Inlet for Inbox<T> {
+    /// The stages before this one may have promised more than they now can: it passes on what they say next.
+    fn rerouted(&mut self) -> Option<Timestamp> {
+        self.channels.forget_watermark();
+        None
+    }
+}
 
 impl<T> std::fmt::Debug for Inbox<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,7 +4,10 @@
 //! 1. From the cut of a route version on, records for a bin whose state is still on its way are kept aside, in order.
 //! 2. When the state has come, what was kept aside is worked on before anything that arrived later.
 //! 3. While a bin is on its way, watermarks and idleness are held, so that no timer fires before the records it waits for.
+//!    They are held where the barrier of the route left them; it has also ended the idleness of whoever reads this stage.
 //! 4. What is kept aside is bounded: past the bound nothing more is read until a bin arrives.
+//! 5. Behind the barrier of a route the merged watermark is announced again. It holds, whatever partitions moved: while
+//!    a partition was read before the barrier, the channel of its reader counted it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -133,11 +136,18 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
 impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
         self.channels.truncate(n_workers as usize);
+        let is_running = self.channels.len() > 0;
         for worker in self.channels.len()..n_workers as usize {
             let from = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
             let receiver = port.channel_from(self.edge, from, decode_batch::<Keyed<K, V>>);
-            self.channels.add(Box::new(Remote(receiver)));
+            let receiver = Box::new(Remote(receiver));
+            if is_running { self.channels.add_newcomer(receiver) } else { self.channels.add(receiver) }
         }
+    }
+
+    fn rerouted(&mut self) -> Option<Timestamp> {
+        let time = self.channels.watermark();
+        (time > Timestamp::MIN).then_some(time)
     }
 
     fn arrivals(&mut self) -> Option<&mut dyn Arrivals> {

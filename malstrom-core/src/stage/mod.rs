@@ -152,6 +152,12 @@ pub trait Inlet {
         None
     }
 
+    /// The stage has passed on the barrier of a route, behind which every promise is made anew. Gives the watermark that
+    /// holds already; an inlet that must hear from others first gives none and announces it later.
+    fn rerouted(&mut self) -> Option<Timestamp> {
+        None
+    }
+
     /// The arrivals of bins, if the stage begins with an exchange.
     fn arrivals(&mut self) -> Option<&mut dyn Arrivals> {
         None
@@ -172,6 +178,8 @@ pub trait AnySource {
     /// # Errors
     /// What is wrong with the position, or what the source says.
     fn open(&mut self, partition: &str, position: Option<&[u8]>) -> Result<(), OpenError>;
+    /// This partition is on its way here. Until it is open the source promises nothing and is not idle.
+    fn expect(&mut self, partition: &str);
     /// Reads no further and gives the position; `None` if it is not read here.
     ///
     /// # Errors
@@ -319,13 +327,15 @@ pub(crate) struct Stage<P, O> {
     pipe: P,
     outlet: O,
     is_done: bool,
+    /// What the operators were told. For them event time never goes back, also where a source's promise does.
+    watermark: Timestamp,
     reads_since_flush: u32,
     opened_at: &'static Location<'static>,
 }
 
 impl<P, O> Stage<P, O> {
     pub(crate) fn new(pipe: P, outlet: O, opened_at: &'static Location<'static>) -> Self {
-        Self { pipe, outlet, is_done: false, reads_since_flush: 0, opened_at }
+        Self { pipe, outlet, is_done: false, watermark: Timestamp::MIN, reads_since_flush: 0, opened_at }
     }
 }
 
@@ -356,7 +366,13 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     }
 
     fn forward(&mut self, barrier: Barrier) -> Result<(), StageError> {
-        self.outlet.control(Control::Barrier(barrier))
+        self.outlet.control(Control::Barrier(barrier))?;
+        if let Barrier::Route(_) = barrier
+            && let Some(time) = self.pipe.inlet().rerouted()
+        {
+            self.outlet.control(Control::Watermark(time))?;
+        }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -420,8 +436,11 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
     }
 
     fn watermark(&mut self, time: Timestamp) -> Result<(), StageError> {
-        self.pipe.watermark(time, &mut self.outlet);
-        self.outlet.check()?;
+        if time > self.watermark {
+            self.watermark = time;
+            self.pipe.watermark(time, &mut self.outlet);
+            self.outlet.check()?;
+        }
         self.outlet.control(Control::Watermark(time))
     }
 }
@@ -430,3 +449,6 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
 pub(crate) fn bins_to(moves: &[BinMove], me: crate::ids::WorkerId) -> Vec<Bin> {
     moves.iter().filter(|step| step.to == me).map(|step| step.bin).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! The beginning of a stage that reads a source: the partitions this worker has, read in turn.
+//!
+//! # Rules
+//! 1. What is promised is the least of what the readers of all partitions promise; between two routes it never regresses.
+//! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
+//! 3. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{AnySource, Inlet, OpenError, Pipe, PullContext, Pulled, StageError};
 use crate::codec;
@@ -19,8 +24,13 @@ pub struct SourceInlet<S: Source> {
     next: usize,
     /// Control to put into the stream before any further record.
     due: VecDeque<Control>,
+    /// What was promised last, since the last route.
     watermark: Timestamp,
     is_idle: bool,
+    /// Partitions on their way here.
+    coming: BTreeSet<String>,
+    /// Whether a route has made the promise void, and it is to be made anew before any further record.
+    is_promise_due: bool,
     /// Since when no partition has had anything.
     quiet_since: Option<Nanos>,
     /// Positions at the cuts of snapshots that are not committed yet.
@@ -43,6 +53,8 @@ impl<S: Source> SourceInlet<S> {
             due: VecDeque::new(),
             watermark: Timestamp::MIN,
             is_idle: false,
+            coming: BTreeSet::new(),
+            is_promise_due: false,
             quiet_since: None,
             at_cut: BTreeMap::new(),
         }
@@ -68,13 +80,16 @@ impl<S: Source> SourceInlet<S> {
         let n_records = out.n_records;
         if let Some(time) = self.merged_watermark() {
             self.due.push_back(Control::Watermark(time));
+        } else if n_records > 0 && self.is_idle && self.watermark > Timestamp::MIN {
+            // The records may reach nobody: that this source counts again must be said.
+            self.due.push_back(Control::Watermark(self.watermark));
         }
         Ok(n_records)
     }
 
     /// A whole round has brought nothing. A source that is quiet for a while, or has nothing to read at all, is idle.
     fn quiet(&mut self, now: Nanos, wake_at: Option<Nanos>) -> Pulled {
-        if self.is_idle {
+        if self.is_idle || !self.coming.is_empty() {
             return Pulled::Dry(wake_at);
         }
         let since = *self.quiet_since.get_or_insert(now);
@@ -93,6 +108,9 @@ impl<S: Source> SourceInlet<S> {
     /// The watermark of all partitions together, if it has grown. Ended ones are left out; a source whose readers
     /// know no event time has none.
     fn merged_watermark(&mut self) -> Option<Timestamp> {
+        if !self.coming.is_empty() {
+            return None;
+        }
         let open = self.partitions.iter().filter(|partition| partition.status != ReadStatus::Ended);
         let mut least = None;
         for partition in open {
@@ -114,6 +132,12 @@ impl<S: Source> Pipe for SourceInlet<S> {
     fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<S::Item>) -> Result<Pulled, StageError> {
         if let Some(control) = self.due.pop_front() {
             return Ok(Pulled::Control(control));
+        }
+        if self.is_promise_due && self.coming.is_empty() {
+            self.is_promise_due = false;
+            if let Some(time) = self.merged_watermark() {
+                return Ok(Pulled::Control(Control::Watermark(time)));
+            }
         }
         let mut wake_at = None;
         let n_partitions = self.partitions.len();
@@ -156,6 +180,14 @@ impl<S: Source> Inlet for SourceInlet<S> {
     fn source(&mut self) -> Option<&mut dyn AnySource> {
         Some(self)
     }
+
+    fn rerouted(&mut self) -> Option<Timestamp> {
+        self.watermark = Timestamp::MIN;
+        self.is_idle = false;
+        self.is_promise_due = true;
+        // Which partitions there are is known only when this cut is done.
+        None
+    }
 }
 
 impl<S: Source> AnySource for SourceInlet<S> {
@@ -176,7 +208,14 @@ impl<S: Source> AnySource for SourceInlet<S> {
         let reader =
             opened.map_err(|error| self.failed(format!("partition `{partition}`: {error}").into()))?;
         self.partitions.push(Partition { name: partition.to_owned(), reader, status: ReadStatus::More });
+        self.coming.remove(partition);
+        // How long the others were quiet says nothing about this one.
+        self.quiet_since = None;
         Ok(())
+    }
+
+    fn expect(&mut self, partition: &str) {
+        self.coming.insert(partition.to_owned());
     }
 
     fn close(&mut self, partition: &str) -> Result<Option<Vec<u8>>, StageError> {

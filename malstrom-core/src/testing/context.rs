@@ -12,6 +12,7 @@ use super::clock::Shared;
 use super::rng::Rng;
 use crate::element::{Record, Timestamp};
 use crate::ids::{Generation, SnapshotId};
+use crate::limits::IDLE_AFTER;
 use crate::operators::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, SinkContext, Source, TransactionalSink,
 };
@@ -122,7 +123,14 @@ impl SimContext {
     /// An operator that changes nothing and notes watermarks that regress.
     #[must_use]
     pub fn watch(&self) -> Watch {
-        Watch { context: self.clone(), watermark: Timestamp::MIN }
+        Watch { context: self.clone(), watermark: Timestamp::MIN, finds_late: false }
+    }
+
+    /// Like [`watch`](Self::watch), but notes also records that come behind a watermark that had passed them. Only
+    /// behind an exchange is none to be expected: before it, a partition that a rescale brings may be behind the others.
+    #[must_use]
+    pub fn watch_late(&self) -> Watch {
+        Watch { context: self.clone(), watermark: Timestamp::MIN, finds_late: true }
     }
 
     /// Has some call of a user's code fail.
@@ -203,9 +211,31 @@ impl Source for SimSource {
             n_records,
             gap,
             next: position.unwrap_or(0),
-            has_times: self.context.fixed(&self.name).per_mille(500),
+            times: self.context.fixed(&self.name).per_mille(750).then(|| Times {
+                first: 2 * rng.below(20) as i64 + i64::from(gap >= IDLE_AFTER),
+                // Some partitions run through event time much faster than others.
+                step: 2 * [1, 3, 50][rng.below(3) as usize],
+            }),
         })
     }
+}
+
+/// The event times of a partition: ascending. An odd one says that its partition may lie idle, so that watermarks go on
+/// without it and its records may be late.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    first: i64,
+    step: i64,
+}
+
+impl Times {
+    fn of(self, seq: u64) -> Timestamp {
+        Timestamp(self.first + self.step * seq as i64)
+    }
+}
+
+fn is_never_idle(time: Timestamp) -> bool {
+    time != Timestamp::MIN && time.0 % 2 == 0
 }
 
 /// One partition of a [`SimSource`].
@@ -218,7 +248,7 @@ pub struct SimReader {
     n_records: u64,
     gap: Duration,
     next: u64,
-    has_times: bool,
+    times: Option<Times>,
 }
 
 impl SimReader {
@@ -244,7 +274,7 @@ impl Read for SimReader {
             }
             let number = super::rng::mix(self.data ^ self.next);
             let item = Item { partition: self.partition, seq: self.next, key: number % self.n_keys, number };
-            let time = if self.has_times { Timestamp(self.next as i64) } else { Timestamp::MIN };
+            let time = self.times.map_or(Timestamp::MIN, |times| times.of(self.next));
             out.emit(Record::at(time, item));
             self.next += 1;
         }
@@ -256,7 +286,7 @@ impl Read for SimReader {
     }
 
     fn watermark(&self) -> Option<Timestamp> {
-        self.has_times.then_some(Timestamp(self.next as i64))
+        self.times.map(|times| times.of(self.next))
     }
 }
 
@@ -265,12 +295,18 @@ impl Read for SimReader {
 pub struct Watch {
     context: SimContext,
     watermark: Timestamp,
+    finds_late: bool,
 }
 
 impl<T> Operator<T> for Watch {
     type Out = T;
 
     fn process(&mut self, record: Record<T>, out: &mut impl Emit<T>) {
+        let time = record.time;
+        if self.finds_late && time < self.watermark && is_never_idle(time) {
+            let passed = self.watermark;
+            self.context.0.core.lock().violation(format!("I6: a record of {time} came behind {passed}"));
+        }
         out.emit(record);
     }
 

@@ -10,7 +10,8 @@
 //!
 //! # Guarantees
 //! I3 (everything before the barrier is handled everywhere before anything behind it, so the order per key and source
-//! partition survives the move) and I5 (the old owner has let go before the new one begins).
+//! partition survives the move), I5 (the old owner has let go before the new one begins) and I6 (behind the barrier every
+//! stage promises anew, and a source that waits for a partition promises nothing: see decision 6).
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -80,6 +81,8 @@ impl Worker {
                     Cargo::Partition { source: name.clone(), partition: step.partition.clone(), position };
                 sent.push((step.to, cargo));
             }
+            let expected = moving.step.partitions.iter().filter(|step| step.source == name && step.to == me);
+            expected.for_each(|step| source.expect(&step.partition));
             let (here, elsewhere) =
                 std::mem::take(&mut moving.early).into_iter().partition(|early| early.0 == name);
             moving.early = elsewhere;

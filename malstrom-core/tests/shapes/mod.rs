@@ -61,7 +61,7 @@ fn keyed_fold(job: &Job, sim: &SimContext) {
         })
         .into_pairs()
         .map(|(key, (item, value))| output(key, &item, value))
-        .apply(sim.watch())
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
 
@@ -73,7 +73,7 @@ fn two_exchanges(job: &Job, sim: &SimContext) {
             (item, value)
         })
         .into_pairs()
-        .apply(sim.watch())
+        .apply(sim.watch_late())
         // The second key follows from the first, so the order per key and partition goes through both.
         .key_by(|(key, _)| key % 7)
         .map_with_state(
@@ -85,7 +85,7 @@ fn two_exchanges(job: &Job, sim: &SimContext) {
         )
         .into_pairs()
         .map(|(_, output)| output)
-        .apply(sim.watch())
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
 
@@ -101,6 +101,7 @@ fn union(job: &Job, sim: &SimContext) {
         })
         .into_pairs()
         .map(|(key, (item, value))| output(key, &item, value))
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
 
@@ -123,7 +124,7 @@ fn split_and_join(job: &Job, sim: &SimContext) {
         })
         .into_pairs()
         .map(|(key, (item, value))| output(key, &item, value))
-        .apply(sim.watch())
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
 
@@ -138,6 +139,7 @@ fn removal(job: &Job, sim: &SimContext) {
         })
         .into_pairs()
         .map(|(_, output)| output)
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
 
@@ -161,7 +163,7 @@ fn chain(job: &Job, sim: &SimContext) {
         })
         .into_pairs()
         .map(|(_, output)| output)
-        .apply(sim.watch())
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
 
@@ -196,5 +198,6 @@ fn large_states(job: &Job, sim: &SimContext) {
         })
         .into_pairs()
         .map(|(key, (item, value))| output(key, &item, value))
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }

@@ -45,6 +45,14 @@ impl Feed {
         self.0.borrow_mut().unread.push_back(Message::Control(control));
     }
 
+    /// The model of what a route does: the channel is awake, and its promise is the least.
+    fn promise_anew(&self) {
+        let mut fed = self.0.borrow_mut();
+        if !fed.has_ended {
+            (fed.watermark, fed.active) = (Timestamp::MIN, Some(Timestamp::MIN));
+        }
+    }
+
     fn watermark(&self, time: i64) {
         self.control(Control::Watermark(Timestamp(time)));
     }
@@ -78,7 +86,7 @@ enum Seen {
 fn made<const N: usize>() -> (Channels<Tag>, [Feed; N]) {
     let feeds: [Feed; N] = std::array::from_fn(|_| Feed::new());
     let mut channels = Channels::new();
-    feeds.iter().for_each(|feed| channels.add(Box::new(feed.clone())));
+    feeds.iter().for_each(|feed| channels.add_newcomer(Box::new(feed.clone())));
     (channels, feeds)
 }
 
@@ -160,8 +168,22 @@ fn rule_2_an_idle_channel_is_left_out_and_takes_nothing_back() {
 #[test]
 fn rule_2_a_new_channel_holds_nothing_up_before_it_speaks() {
     let (mut channels, [a]) = made();
-    channels.add(Box::new(Feed::new()));
+    channels.add_newcomer(Box::new(Feed::new()));
     a.watermark(4);
+    assert_eq!(seen(&mut channels), [watermark(4)]);
+}
+
+#[test]
+fn i6_a_first_channel_holds_the_others_watermarks_until_it_speaks() {
+    let mut channels = Channels::new();
+    let (a, b) = (Feed::new(), Feed::new());
+    channels.add(Box::new(a.clone()));
+    channels.add(Box::new(b.clone()));
+    a.watermark(4);
+    assert_eq!(seen(&mut channels), [], "what the other will bring may be older");
+    b.watermark(2);
+    assert_eq!(seen(&mut channels), [watermark(2)]);
+    b.control(Control::Idle);
     assert_eq!(seen(&mut channels), [watermark(4)]);
 }
 
@@ -261,6 +283,64 @@ fn rule_4_suspension_waits_for_all() {
 }
 
 #[test]
+fn rule_5_behind_a_route_the_merged_watermark_waits_for_every_channel_to_promise_anew() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(3);
+    assert_eq!(seen(&mut channels), [watermark(3)]);
+    b.watermark(50);
+    a.control(SWITCH);
+    b.control(SWITCH);
+    assert_eq!(seen(&mut channels), [Seen::Control(SWITCH)]);
+    a.watermark(60);
+    assert_eq!(seen(&mut channels), [], "the other may have got a partition that is behind");
+    b.watermark(2);
+    assert_eq!(seen(&mut channels), [], "nor does it take back what it had told");
+    b.watermark(4);
+    assert_eq!(seen(&mut channels), [watermark(4)]);
+}
+
+#[test]
+fn rule_5_a_route_ends_idleness() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(3);
+    b.control(Control::Idle);
+    a.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [watermark(3), Seen::Control(Control::Idle)]);
+    a.control(SWITCH);
+    b.control(SWITCH);
+    a.watermark(9);
+    assert_eq!(seen(&mut channels), [Seen::Control(SWITCH)], "an idle channel may have got a partition");
+    b.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [watermark(9)]);
+    a.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [Seen::Control(Control::Idle)]);
+}
+
+#[test]
+fn rule_5_a_stage_that_relays_begins_anew() {
+    let (mut channels, [a]) = made();
+    a.watermark(50);
+    a.control(SWITCH);
+    assert_eq!(seen(&mut channels), [watermark(50), Seen::Control(SWITCH)]);
+    channels.forget_watermark();
+    a.watermark(10);
+    assert_eq!(seen(&mut channels), [watermark(10)]);
+}
+
+#[test]
+fn rule_5_a_snapshot_voids_no_promise() {
+    let (mut channels, [a, b]) = made();
+    a.watermark(3);
+    assert_eq!(seen(&mut channels), [watermark(3)]);
+    b.watermark(5);
+    a.control(CUT);
+    b.control(CUT);
+    assert_eq!(seen(&mut channels), [Seen::Control(CUT)]);
+    a.watermark(9);
+    assert_eq!(seen(&mut channels), [watermark(5)]);
+}
+
+#[test]
 fn channels_take_turns() {
     let (mut channels, [a, b, c]) = made();
     for (at, feed) in [&a, &b, &c].into_iter().enumerate() {
@@ -291,7 +371,7 @@ fn channels_that_are_dropped_hold_nothing_up() {
     assert_eq!(channels.len(), 1);
     a.control(CUT);
     a.watermark(5);
-    assert_eq!(seen(&mut channels), [Seen::Control(CUT), watermark(5)]);
+    assert_eq!(seen(&mut channels), [watermark(4), Seen::Control(CUT), watermark(5)]);
 }
 
 /// What one channel will say, cut into parts by barriers.
@@ -336,6 +416,10 @@ fn messages(channel: usize, script: &Script) -> VecDeque<Message<Tag>> {
     for (part, says) in script.parts.iter().enumerate() {
         if part > 0 {
             said.control(barrier(part - 1));
+            if let Control::Barrier(Barrier::Route(_)) = barrier(part - 1) {
+                // Behind a route a promise may be lower than before.
+                time = 0;
+            }
         }
         for say in says {
             match say {
@@ -369,7 +453,10 @@ proptest! {
         let feeds: Vec<Feed> = scripts.iter().map(|_| Feed::new()).collect();
         let mut undelivered: Vec<_> = scripts.iter().enumerate().map(|(at, s)| messages(at, s)).collect();
         let mut channels = Channels::new();
-        feeds.iter().for_each(|feed| channels.add(Box::new(feed.clone())));
+        for feed in &feeds {
+            feed.promise_anew();
+            channels.add(Box::new(feed.clone()));
+        }
         let mut n_barriers = 0;
         let mut numbers = vec![0; scripts.len()];
         let mut merged = Timestamp::MIN;
@@ -393,6 +480,9 @@ proptest! {
                 Seen::Control(Control::Barrier(seen)) => {
                     prop_assert_eq!(Control::Barrier(seen), barrier(n_barriers));
                     n_barriers += 1;
+                    if let Barrier::Route(_) = seen {
+                        feeds.iter().for_each(Feed::promise_anew);
+                    }
                 }
                 Seen::Control(Control::End) => has_ended = true,
                 Seen::Control(Control::Idle | Control::Suspend) => {}

@@ -193,3 +193,47 @@ fn rule_4_past_the_bound_nothing_is_read_until_a_bin_arrives() {
     assert_eq!((seen.len(), seen.last()), (ASIDE_RECORDS_MAX + 1, Some(&Seen::Record(HERE, 0))));
     assert_eq!(inbox.n_missing(), 1);
 }
+
+#[test]
+fn rule_5_behind_a_route_the_merged_watermark_holds_although_a_sender_takes_its_promise_back() {
+    let (mut inbox, [mut one, mut two]) = made();
+    let route = Control::Barrier(Barrier::Route(RouteVersion(1)));
+    one.control(watermark(4));
+    two.control(watermark(7));
+    assert_eq!(pull(&mut inbox), [Seen::Control(watermark(4))]);
+    one.control(route);
+    two.control(route);
+    assert_eq!(pull(&mut inbox), [Seen::Control(route)]);
+    assert_eq!(inbox.rerouted(), Some(Timestamp(4)));
+    // The first has lost the partition at 4, which the second has got.
+    one.control(Control::Idle);
+    assert_eq!(pull(&mut inbox), []);
+    two.control(watermark(4));
+    send(&mut two, &[(HERE, 0)]);
+    two.control(watermark(5));
+    assert_eq!(pull(&mut inbox), [Seen::Record(HERE, 0), Seen::Control(watermark(5))]);
+}
+
+#[test]
+fn rule_5_before_any_watermark_a_route_announces_none() {
+    let (mut inbox, [_one]) = made();
+    assert_eq!(inbox.rerouted(), None);
+}
+
+#[test]
+fn rule_3_a_stage_that_was_idle_when_a_bin_set_out_is_idle_again_only_when_it_is_there() {
+    let (mut inbox, [mut lane]) = made();
+    let route = Control::Barrier(Barrier::Route(RouteVersion(1)));
+    lane.control(watermark(4));
+    lane.control(Control::Idle);
+    lane.control(route);
+    assert_eq!(pull(&mut inbox), [watermark(4), Control::Idle, route].map(Seen::Control));
+    assert_eq!(inbox.rerouted(), Some(Timestamp(4)), "which ends the idleness of whoever reads this stage");
+    inbox.expect(&[bin(AWAY)]);
+    lane.control(watermark(4));
+    send(&mut lane, &[(AWAY, 0)]);
+    lane.control(Control::Idle);
+    assert_eq!(pull(&mut inbox), []);
+    inbox.arrived(bin(AWAY));
+    assert_eq!(pull(&mut inbox), [Seen::Record(AWAY, 0), Seen::Control(Control::Idle)]);
+}

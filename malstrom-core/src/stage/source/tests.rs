@@ -82,3 +82,118 @@ fn i7_a_source_with_nothing_to_read_is_idle_at_once() {
     assert_eq!(pull(&mut inlet, 0), Pulled::Control(Control::Idle));
     assert_eq!(pull(&mut inlet, 1), Pulled::Dry(None));
 }
+
+/// A source whose partitions are named by the time they promise, always have one more record at it, and stay there.
+struct Stuck;
+
+struct StuckAt(i64);
+
+impl Source for Stuck {
+    type Item = u32;
+    type Reader = StuckAt;
+
+    fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&mut self, partition: &str, _: Option<u32>) -> Result<StuckAt, BoxError> {
+        Ok(StuckAt(partition.parse()?))
+    }
+}
+
+impl Read for StuckAt {
+    type Item = u32;
+    type Position = u32;
+
+    fn read(&mut self, _: ReadContext, out: &mut impl Emit<u32>) -> Result<ReadStatus, BoxError> {
+        out.emit(Record::at(Timestamp(self.0), 0));
+        Ok(ReadStatus::Wait(None))
+    }
+
+    fn position(&self) -> u32 {
+        0
+    }
+
+    fn watermark(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.0))
+    }
+}
+
+fn stuck(partitions: &[&str]) -> SourceInlet<Stuck> {
+    let mut inlet = SourceInlet::new("stuck", Stuck);
+    partitions.iter().for_each(|partition| inlet.open(partition, None).unwrap());
+    inlet
+}
+
+fn next(inlet: &mut SourceInlet<Stuck>) -> Pulled {
+    inlet.pull(&PullContext { now: Nanos(0) }, &mut Out).unwrap()
+}
+
+fn promise(time: i64) -> Pulled {
+    Pulled::Control(Control::Watermark(Timestamp(time)))
+}
+
+#[test]
+fn rule_1_the_promise_is_the_least_and_is_told_once() {
+    let mut inlet = stuck(&["5", "3"]);
+    assert_eq!(
+        [next(&mut inlet), next(&mut inlet), next(&mut inlet)],
+        [Pulled::Worked, promise(3), Pulled::Worked]
+    );
+    assert_eq!(next(&mut inlet), Pulled::Worked);
+}
+
+#[test]
+fn rule_2_behind_a_route_the_promise_is_made_anew_and_may_be_lower() {
+    let mut inlet = stuck(&["50"]);
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked, promise(50)]);
+    assert_eq!(inlet.rerouted(), None, "not before all partitions are known");
+    inlet.expect("10");
+    inlet.open("10", None).unwrap();
+    assert_eq!(next(&mut inlet), promise(10));
+    inlet.rerouted();
+    inlet.close("10").unwrap();
+    assert_eq!(next(&mut inlet), promise(50));
+}
+
+#[test]
+fn rule_3_nothing_is_promised_before_what_is_expected_is_open_but_records_flow() {
+    let mut inlet = stuck(&["50"]);
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked, promise(50)]);
+    inlet.rerouted();
+    inlet.expect("10");
+    inlet.expect("20");
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked; 2]);
+    inlet.open("20", None).unwrap();
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked; 2]);
+    inlet.open("10", None).unwrap();
+    assert_eq!(next(&mut inlet), promise(10));
+}
+
+#[test]
+fn rule_3_a_source_that_waits_for_its_first_partition_is_not_idle() {
+    let mut inlet = stuck(&[]);
+    assert_eq!(next(&mut inlet), Pulled::Control(Control::Idle));
+    inlet.rerouted();
+    inlet.expect("10");
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Dry(None); 2]);
+    inlet.open("10", None).unwrap();
+    assert_eq!(next(&mut inlet), promise(10));
+}
+
+#[test]
+fn i7_a_source_without_partitions_is_idle_again_behind_a_route() {
+    let mut inlet = stuck(&[]);
+    assert_eq!(next(&mut inlet), Pulled::Control(Control::Idle));
+    inlet.rerouted();
+    assert_eq!(next(&mut inlet), Pulled::Control(Control::Idle));
+    assert_eq!(next(&mut inlet), Pulled::Dry(None));
+}
+
+#[test]
+fn i6_a_source_that_wakes_says_so_even_if_its_promise_has_not_grown() {
+    let mut inlet = stuck(&["5"]);
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked, promise(5)]);
+    inlet.is_idle = true;
+    assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked, promise(5)]);
+}

@@ -1,0 +1,75 @@
+use super::*;
+use crate::exchange::{Lane, Message, Receive, local_channel};
+use crate::ids::RouteVersion;
+
+type End = Box<dyn Receive<u32>>;
+
+const ROUTE: Barrier = Barrier::Route(RouteVersion(1));
+
+/// Emits each time it is told, as a record.
+struct Times;
+
+impl Operator<u32> for Times {
+    type Out = u32;
+
+    fn process(&mut self, record: Record<u32>, out: &mut impl Emit<u32>) {
+        out.emit(record);
+    }
+
+    fn on_watermark(&mut self, time: Timestamp, out: &mut impl Emit<u32>) {
+        out.emit(Record::new(u32::try_from(time.0).unwrap()));
+    }
+}
+
+/// A stage between two others of the same worker, and the ends of these.
+fn relay() -> (Lane<u32>, impl AnyStage, End) {
+    let (before, from) = local_channel();
+    let (to, behind) = local_channel();
+    let pipe = Then::new(Inbox::new([from]), Times);
+    (Lane::new(before), Stage::new(pipe, Single(Lane::new(to)), Location::caller()), behind)
+}
+
+fn turn(stage: &mut impl AnyStage) -> Turn {
+    stage.turn(&PullContext { now: Nanos(0) }).unwrap()
+}
+
+fn received(end: &mut End) -> (Vec<u32>, Vec<Control>) {
+    let (mut values, mut controls) = (Vec::new(), Vec::new());
+    while let Some(message) = end.try_recv() {
+        match message {
+            Message::Batch(mut batch) => values.extend(batch.drain().map(|record| record.value)),
+            Message::Control(control) => controls.push(control),
+        }
+    }
+    (values, controls)
+}
+
+fn watermark(time: i64) -> Control {
+    Control::Watermark(Timestamp(time))
+}
+
+#[test]
+fn i6_a_stage_behind_a_source_passes_a_lower_promise_on_but_its_operators_never_go_back_in_time() {
+    let (mut before, mut stage, mut behind) = relay();
+    before.control(watermark(50));
+    before.control(Control::Barrier(ROUTE));
+    assert_eq!([turn(&mut stage), turn(&mut stage)], [Turn::Busy, Turn::Cut(ROUTE)]);
+    stage.forward(ROUTE).unwrap();
+    assert_eq!(received(&mut behind), (vec![50], vec![watermark(50), Control::Barrier(ROUTE)]));
+    for time in [10, 50, 60] {
+        before.control(watermark(time));
+        assert_eq!(turn(&mut stage), Turn::Busy);
+    }
+    assert_eq!(received(&mut behind), (vec![60], [10, 50, 60].map(watermark).to_vec()));
+}
+
+#[test]
+fn i6_a_stage_behind_others_of_its_worker_promises_nothing_at_a_route_before_they_do() {
+    let (mut before, mut stage, mut behind) = relay();
+    before.control(watermark(50));
+    before.control(Control::Barrier(ROUTE));
+    assert_eq!([turn(&mut stage), turn(&mut stage)], [Turn::Busy, Turn::Cut(ROUTE)]);
+    stage.forward(ROUTE).unwrap();
+    assert_eq!(turn(&mut stage), Turn::Quiet(None));
+    assert_eq!(received(&mut behind).1, [watermark(50), Control::Barrier(ROUTE)]);
+}
