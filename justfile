@@ -21,6 +21,10 @@ test: doctest
 wordcount *arguments:
     cargo run --release --locked --bin wordcount -- {{ arguments }}
 
+# Kills the main example at so many random moments and compares what it counted.
+kills n="300":
+    MALSTROM_KILLS={{ n }} cargo test --release --locked --package malstrom-examples --test wordcount -- --nocapture --exact kills::killed_at_random_moments
+
 # Looks for known faults in dependencies. Fetches the advisory database, so it stands apart from `check`.
 advisories:
     cargo deny --all-features check advisories
