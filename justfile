@@ -21,6 +21,14 @@ test: doctest
 wordcount *arguments:
     cargo run --release --locked --bin wordcount -- {{ arguments }}
 
+# Kills the main example at so many random moments and compares what it counted.
+kills n="300":
+    MALSTROM_KILLS={{ n }} cargo test --release --locked --package malstrom-examples --test wordcount -- --nocapture --exact kills::killed_at_random_moments
+
+# Fuzzes every decoder for so many seconds. Needs a nightly compiler and `cargo install cargo-fuzz`.
+fuzz seconds="120":
+    malstrom-core/fuzz/run {{ seconds }}
+
 # Looks for known faults in dependencies. Fetches the advisory database, so it stands apart from `check`.
 advisories:
     cargo deny --all-features check advisories

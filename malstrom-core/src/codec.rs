@@ -1,10 +1,15 @@
 //! How values become bytes: MessagePack with field names, so that a field with a default can be added later.
 //!
-//! **Caveat.** MessagePack writes `None`, `Some(())` and `Some(None)` alike. A state or a value whose type nests options,
-//! or puts a unit into one, comes back as `None`: give it an enum of its own.
+//! # Caveats
+//! - A value that is nested deeper than [`NESTING_LEVELS_MAX`] can be written but not read: writing does not count levels,
+//!   since every record would pay for it.
+//! - MessagePack writes `None`, `Some(())` and `Some(None)` alike. A state or a value whose type nests options, or puts a
+//!   unit into one, comes back as `None`: give it an enum of its own.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::limits::NESTING_LEVELS_MAX;
 
 /// Why bytes could not be made or read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,10 +55,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// If they hold none, or more than one.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let malformed = |reason: String| CodecError::Malformed { what: "value", reason };
     let mut rest = bytes;
-    let value = T::deserialize(&mut rmp_serde::Deserializer::new(&mut rest))
-        .map_err(|error| malformed(error.to_string()))?;
+    let value = decode_next(&mut rest)?;
     if rest.is_empty() { Ok(value) } else { Err(malformed(format!("{} bytes follow it", rest.len()))) }
 }
 
@@ -62,6 +65,30 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 /// # Errors
 /// If they do not begin with one.
 pub fn decode_next<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
-    T::deserialize(&mut rmp_serde::Deserializer::new(bytes))
-        .map_err(|error| CodecError::Malformed { what: "value", reason: error.to_string() })
+    let mut decoder = rmp_serde::Deserializer::new(bytes);
+    decoder.set_max_depth(NESTING_LEVELS_MAX);
+    T::deserialize(&mut decoder).map_err(|error| malformed(error.to_string()))
+}
+
+fn malformed(reason: String) -> CodecError {
+    CodecError::Malformed { what: "value", reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct NoFields {}
+
+    #[test]
+    fn bytes_that_nest_without_end_are_an_error_also_where_nobody_looks_at_them() {
+        let levels = [0x91; 1 << 20];
+        assert!(decode::<Vec<Vec<u64>>>(&levels).is_err());
+        // A field that no release knows is skipped, level by level.
+        let unknown_field = [&b"\x81\xa1x"[..], &levels].concat();
+        assert!(decode::<NoFields>(&unknown_field).is_err());
+    }
 }

@@ -24,6 +24,9 @@ pub const BINS_DEFAULT: u32 = 4096;
 /// The largest number of bins a job can have.
 pub const BINS_MAX: u32 = 1 << 15;
 
+/// Levels of lists and maps within one encoded value. Each costs stack while it is read, up to some kilobytes in a build
+/// without optimisation, and bytes from outside may claim any number.
+pub const NESTING_LEVELS_MAX: usize = 128;
 /// Bytes of encoded state after which a worker starts a new object.
 pub const OBJECT_BYTES: usize = 8 << 20;
 /// Bytes a block of one bin may have once it is unpacked.

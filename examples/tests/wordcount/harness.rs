@@ -130,6 +130,31 @@ impl Text {
         }
         assert_eq!(expected.next(), None, "no word is left out");
     }
+
+    /// How the counts in a file differ from those of the text.
+    pub(crate) fn difference(&self, output: &str) -> Difference {
+        let output = fs::read(output).unwrap();
+        let mut left = self.counts.clone();
+        let mut difference = Difference::default();
+        for line in output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let at = line.iter().rposition(|byte| *byte == b'\t').unwrap();
+            let actual: u64 = str::from_utf8(&line[at + 1..]).unwrap().parse().unwrap();
+            let expected = left.remove(&line[..at]).unwrap_or(0);
+            difference.lost += expected.saturating_sub(actual);
+            difference.duplicated += actual.saturating_sub(expected);
+        }
+        difference.lost += left.values().sum::<u64>();
+        difference
+    }
+}
+
+/// How counts differ from what is right, in words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Words that were not counted.
+    pub(crate) lost: u64,
+    /// Words that were counted again, or are in no text.
+    pub(crate) duplicated: u64,
 }
 
 /// A run of the program that is yet to be started.
@@ -197,6 +222,14 @@ pub(crate) struct Running {
     deadline: Instant,
 }
 
+/// A run that was stopped at a moment that nobody chose.
+pub(crate) enum Stopped {
+    /// It was still running, and had told this.
+    Killed { told: String },
+    /// It had ended, and well.
+    Ended(Ended),
+}
+
 /// A run that has ended.
 pub(crate) struct Ended {
     status: ExitStatus,
@@ -219,6 +252,15 @@ impl Running {
         let child = &mut self.child;
         child.kill().unwrap();
         child.wait().unwrap().signal() == Some(9)
+    }
+
+    /// Kills it by `kill -9`, unless it has ended.
+    pub(crate) fn stop(mut self) -> Stopped {
+        self.child.kill().unwrap();
+        match self.child.wait().unwrap().signal() {
+            Some(9) => Stopped::Killed { told: self.read("stderr") },
+            _ => Stopped::Ended(self.end()),
+        }
     }
 
     pub(crate) fn signal(&mut self, signal: &str) {

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, also what only helps them")]
 
 mod harness;
+mod kills;
 
 use std::fs;
 use std::time::Duration;

@@ -1,61 +1,33 @@
-//! The bounded channel between two workers: a wait-free ring for parcels one way, and one for emptied batches the
+//! The bounded channel between two workers: a queue for parcels one way, and a wait-free ring for emptied batches the
 //! other.
-//!
-//! # Rules
-//! 1. A sender that finds no room says so, looks once more, and only then gives up: the receiver, which looks whether
-//!    the sender waits after each parcel it takes, then cannot miss it.
-//! 2. Whoever has something new for the other end wakes it.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use malstrom_core::exchange::{AnyBatch, Parcel, ParcelReceiver, ParcelSender};
 use malstrom_core::limits::CHANNEL_MESSAGES_MAX;
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
+use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::handover::{Giver, Taker, queue};
 use super::wake::Wake;
 
 pub(crate) struct Sender {
-    parcels: Producer<Parcel>,
+    parcels: Giver<Parcel>,
     empty: Consumer<Box<dyn AnyBatch>>,
-    sender_waits: Arc<AtomicBool>,
-    receiver: Wake,
 }
 
 pub(crate) struct Receiver {
-    parcels: Consumer<Parcel>,
+    parcels: Taker<Parcel>,
     empty: Producer<Box<dyn AnyBatch>>,
-    sender_waits: Arc<AtomicBool>,
-    sender: Wake,
 }
 
 /// A channel whose ends know how to wake each other.
 pub(crate) fn channel(sender: Wake, receiver: Wake) -> (Sender, Receiver) {
-    let (parcels_in, parcels_out) = RingBuffer::new(CHANNEL_MESSAGES_MAX);
+    let (giver, taker) = queue(CHANNEL_MESSAGES_MAX, sender, receiver);
     let (empty_in, empty_out) = RingBuffer::new(CHANNEL_MESSAGES_MAX);
-    let sender_waits = Arc::new(AtomicBool::new(false));
-    (
-        Sender { parcels: parcels_in, empty: empty_out, sender_waits: sender_waits.clone(), receiver },
-        Receiver { parcels: parcels_out, empty: empty_in, sender_waits, sender },
-    )
+    (Sender { parcels: giver, empty: empty_out }, Receiver { parcels: taker, empty: empty_in })
 }
 
 impl ParcelSender for Sender {
     fn try_send(&mut self, parcel: Parcel) -> Result<(), Parcel> {
-        let sent = self.parcels.push(parcel).or_else(|PushError::Full(parcel)| {
-            self.sender_waits.store(true, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-            self.parcels.push(parcel)
-        });
-        match sent {
-            Ok(()) => {
-                self.receiver.wake();
-                Ok(())
-            }
-            // Nobody is there to take it, and nobody will be: the loss of a worker is told elsewhere.
-            Err(PushError::Full(_)) if self.parcels.is_abandoned() => Ok(()),
-            Err(PushError::Full(parcel)) => Err(parcel),
-        }
+        self.parcels.try_send(parcel)
     }
 
     fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
@@ -65,13 +37,7 @@ impl ParcelSender for Sender {
 
 impl ParcelReceiver for Receiver {
     fn try_recv(&mut self) -> Option<Parcel> {
-        let parcel = self.parcels.pop().ok()?;
-        fence(Ordering::SeqCst);
-        if self.sender_waits.load(Ordering::Relaxed) {
-            self.sender_waits.store(false, Ordering::Relaxed);
-            self.sender.wake();
-        }
-        Some(parcel)
+        self.parcels.try_recv()
     }
 
     fn recycle(&mut self, batch: Box<dyn AnyBatch>) {

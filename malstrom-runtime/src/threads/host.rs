@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use super::clock;
 use super::drive::Placement;
 use super::fabric::{Fabric, Member};
+use super::handover;
 use super::metrics::Metrics;
 use super::port::ThreadPort;
 use super::wake::Wake;
@@ -147,8 +148,7 @@ impl Host for ThreadHost {
         let running = self.state.borrow_mut().workers.remove(&worker);
         Box::pin(async move {
             let Some(running) = running else { return };
-            running.stop.store(true, Ordering::Release);
-            running.member.wake.wake();
+            handover::stop(&running.stop, &running.member.wake);
             if tokio::time::timeout(STOP_PATIENCE, running.gone).await.is_err() {
                 tracing::warn!(%worker, "a worker does not stop: it is given up and can reach nobody any more");
             }

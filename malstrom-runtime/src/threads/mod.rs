@@ -2,6 +2,7 @@
 //!
 //! - [`clock`](self): the time since the process began, and the gauge of output gaps.
 //! - `wake`: how a worker that has nothing to do is woken.
+//! - `handover`: how threads hand things to one another and rest meanwhile, over `primitives`.
 //! - `channel`: the bounded channel between two workers, which hands batches back to be filled again.
 //! - `fabric`: who is connected with whom in one generation.
 //! - `port`: a worker's port over all these.
@@ -13,9 +14,11 @@ mod channel;
 mod clock;
 mod drive;
 mod fabric;
+mod handover;
 mod host;
 mod metrics;
 mod port;
+mod primitives;
 mod wake;
 mod worker;
 

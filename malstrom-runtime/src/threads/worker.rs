@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use malstrom_core::ids::{Generation, WorkerId};
@@ -12,6 +12,7 @@ use malstrom_core::stream::{Dataflow, Job};
 use malstrom_core::worker::{Activity, Worker};
 
 use super::clock;
+use super::handover::step_until_stopped;
 use super::metrics::{Metrics, WorkerFigures};
 use super::port::ThreadPort;
 
@@ -82,13 +83,13 @@ impl Driven {
     /// # Errors
     /// As for [`step`](Self::step).
     pub(crate) fn run(&mut self, stop: &AtomicBool) -> Result<(), String> {
-        while !stop.load(Ordering::Acquire) {
-            if let Activity::Idle(wake_at) = self.step()? {
+        step_until_stopped(stop, || match self.step()? {
+            Activity::Busy => Ok(None),
+            Activity::Idle(wake_at) => {
                 self.count_keys(clock::now());
-                std::thread::park_timeout(rest(wake_at));
+                Ok(Some(rest(wake_at)))
             }
-        }
-        Ok(())
+        })
     }
 
     fn count_keys(&mut self, now: Nanos) {
