@@ -13,6 +13,8 @@ use crate::element::{Control, Keyed, Record, Timestamp};
 use crate::exchange::{Arrival, Batch, Channels, Data, Remote, bin_of, decode_batch};
 use crate::ids::{Bin, EdgeId, WorkerId};
 use crate::limits::{ASIDE_RECORDS_MAX, LOOKAHEAD_RECORDS};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
 use crate::state::StateVisitor;
@@ -29,6 +31,8 @@ pub struct KeyedInbox<K, V> {
     held: Option<Timestamp>,
     /// Whether idleness is held, behind that watermark.
     holds_idle: bool,
+    /// Turns by which a mutant works on records kept aside too late.
+    n_turns_late: u32,
 }
 
 impl<K: Data, V: Data> KeyedInbox<K, V> {
@@ -43,6 +47,7 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
             n_aside: 0,
             held: None,
             holds_idle: false,
+            n_turns_late: 0,
         }
     }
 
@@ -64,7 +69,9 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
     fn work_or_keep(&mut self, batch: &mut Batch<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, V>>) {
         for record in batch.drain() {
             match self.missing.get_mut(&bin_number(bin_of(record.value.hash, self.mask))) {
+                Some(_) if mutant::is(Mutant::AsideDropped) => {}
                 Some(aside) => {
+                    mark::hit(Mark::RecordAside);
                     aside.push(record);
                     self.n_aside += 1;
                 }
@@ -79,7 +86,10 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
 
     #[inline]
     fn pull(&mut self, _: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError> {
-        if let Some(records) = self.complete.pop_front() {
+        let is_late = mutant::is(Mutant::AsideOvertaken) && self.n_turns_late < 8;
+        self.n_turns_late = if is_late && !self.complete.is_empty() { self.n_turns_late + 1 } else { 0 };
+        if !is_late && let Some(records) = self.complete.pop_front() {
+            mark::hit(Mark::AsideWorkedOn);
             self.n_aside -= records.len();
             records.into_iter().for_each(|record| out.emit(record));
             return Ok(Pulled::Worked);
@@ -96,12 +106,16 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
         }
         match self.channels.poll() {
             Arrival::Nothing => Ok(Pulled::Dry(None)),
-            Arrival::Control(Control::Watermark(time)) if !self.missing.is_empty() => {
+            Arrival::Control(Control::Watermark(time))
+                if !self.missing.is_empty() && !mutant::is(Mutant::WatermarkOvertakes) =>
+            {
+                mark::hit(Mark::WatermarkHeld);
                 self.held = Some(time);
                 self.holds_idle = false;
                 Ok(Pulled::Worked)
             }
             Arrival::Control(Control::Idle) if !self.missing.is_empty() => {
+                mark::hit(Mark::IdleHeld);
                 self.holds_idle = true;
                 Ok(Pulled::Worked)
             }
@@ -161,6 +175,7 @@ impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
             Some(aside) if aside.is_empty() => {}
             Some(aside) => self.complete.push_back(aside),
             None => {
+                mark::hit(Mark::BinEarly);
                 self.early.insert(bin);
             }
         }

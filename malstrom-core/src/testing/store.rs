@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use super::clock::{Event, Shared};
 use super::rng::Rng;
 use crate::ids::{Generation, SnapshotId};
+use crate::mutant;
 use crate::ports::{ObjectInfo, SendFuture, SnapshotStore, StoreError};
 use crate::snapshot::{LogEntry, Manifest, log, resolve};
 use crate::worker::messages::ToWorker;
@@ -115,7 +116,7 @@ impl Objects {
     /// The commits that count, newest first.
     fn standing(&self) -> Vec<Manifest> {
         let entries = self.entries.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect();
-        let resolution = resolve("simulated", entries);
+        let resolution = mutant::without(|| resolve("simulated", entries));
         let candidates = resolution.map(|resolution| resolution.candidates).unwrap_or_default();
         let candidates = candidates.into_iter().filter(|candidate| !self.trimmed.contains(&candidate.number));
         candidates.map(|candidate| candidate.manifest).collect()

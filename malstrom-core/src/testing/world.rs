@@ -357,6 +357,8 @@ impl World {
         let it = &mut self.actors[actor];
         it.is_scheduled = false;
         let Some(worker) = &mut it.worker else { return };
+        #[cfg(feature = "mutants")]
+        crate::mutant::set_worker(it.me.0);
         match worker.step() {
             Ok(Activity::Busy) => self.nudge(actor),
             Ok(Activity::Idle(None)) => {}
