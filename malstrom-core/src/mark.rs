@@ -6,6 +6,10 @@
 macro_rules! marks {
     ($($name:ident: $what:literal,)*) => {
         /// A rare branch.
+        #[cfg_attr(
+            not(feature = "marks"),
+            expect(unreachable_pub, reason = "it is public with the feature alone")
+        )]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Mark {
@@ -80,7 +84,9 @@ marks! {
 pub(crate) const fn hit(_: Mark) {}
 
 #[cfg(feature = "marks")]
-pub(crate) use counted::*;
+pub(crate) use counted::hit;
+#[cfg(feature = "marks")]
+pub use counted::take_marks;
 
 #[cfg(feature = "marks")]
 mod counted {

@@ -6,6 +6,10 @@
 macro_rules! mutants {
     ($($name:ident: $what:literal,)*) => {
         /// A fault that can be put into the engine.
+        #[cfg_attr(
+            not(feature = "mutants"),
+            expect(unreachable_pub, reason = "it is public with the feature alone")
+        )]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Mutant {
@@ -63,7 +67,7 @@ mutants! {
     OpenCutWelcome: "a newcomer is connected while barriers of a given-up snapshot are on their way",
     SentTwice: "a batch is sent to another worker twice",
     HashUnstable: "the hash of a key depends on the worker",
-    ExhaustedWhileMoving: "a worker reports its sources ended while partitions are on their way",
+    ExhaustedStale: "that a worker's sources had ended before a step is taken to hold behind it",
     EndedEarly: "the stream ends when the first worker's sources have ended",
     FinishedUncommitted: "a job ends without a last snapshot",
     RescaledUndurable: "a rescale is answered before it is durable",

@@ -23,6 +23,11 @@ impl Coordinator {
         if mutant::is(Mutant::EndedEarly) {
             return self.mailbox.with_facts(|facts| facts.worker(WorkerId(0)).exhausted == version);
         }
+        if mutant::is(Mutant::ExhaustedStale) {
+            return self.mailbox.with_facts(|facts| {
+                self.live_workers().all(|worker| facts.worker(worker).exhausted.is_some())
+            });
+        }
         self.mailbox
             .with_facts(|facts| self.live_workers().all(|worker| facts.worker(worker).exhausted == version))
     }

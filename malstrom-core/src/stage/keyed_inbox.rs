@@ -31,6 +31,9 @@ pub struct KeyedInbox<K, V> {
     held: Option<Timestamp>,
     /// Whether idleness is held, behind that watermark.
     holds_idle: bool,
+    /// The last watermark passed on, and what it was when the first bin of the step was missing.
+    told: Timestamp,
+    told_at_cut: Timestamp,
     /// Turns by which a mutant works on records kept aside too late.
     n_turns_late: u32,
 }
@@ -47,6 +50,8 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
             n_aside: 0,
             held: None,
             holds_idle: false,
+            told: Timestamp::MIN,
+            told_at_cut: Timestamp::MIN,
             n_turns_late: 0,
         }
     }
@@ -90,12 +95,14 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
         self.n_turns_late = if is_late && !self.complete.is_empty() { self.n_turns_late + 1 } else { 0 };
         if !is_late && let Some(records) = self.complete.pop_front() {
             mark::hit(Mark::AsideWorkedOn);
+            assert!(self.told == self.told_at_cut, "a watermark overtook records kept aside");
             self.n_aside -= records.len();
             records.into_iter().for_each(|record| out.emit(record));
             return Ok(Pulled::Worked);
         }
         if self.missing.is_empty() {
             if let Some(time) = self.held.take() {
+                self.told = time;
                 return Ok(Pulled::Control(Control::Watermark(time)));
             }
             if std::mem::take(&mut self.holds_idle) {
@@ -119,7 +126,12 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
                 self.holds_idle = true;
                 Ok(Pulled::Worked)
             }
-            Arrival::Control(control) => Ok(Pulled::Control(control)),
+            Arrival::Control(control) => {
+                if let Control::Watermark(time) = control {
+                    self.told = time;
+                }
+                Ok(Pulled::Control(control))
+            }
             Arrival::Batch(mut batch, from) => {
                 if self.missing.is_empty() {
                     Self::work(&mut batch, out);
@@ -162,6 +174,7 @@ impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
 impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
     fn expect(&mut self, bins: &[Bin]) {
         debug_assert!(self.missing.is_empty(), "a step begins when the one before it is done");
+        self.told_at_cut = self.told;
         for &bin in bins {
             if !self.early.remove(&bin) {
                 self.missing.insert(bin, Vec::new());

@@ -76,6 +76,8 @@ pub struct RunReport {
     pub trace_hash: u64,
     /// How many decisions there were.
     pub n_decisions: u64,
+    /// How many outputs were compared with those of the run in which nothing goes wrong.
+    pub n_outputs: u64,
     /// The simulated time it took.
     pub simulated: Duration,
     /// What was injected and asked.
@@ -158,6 +160,10 @@ impl Simulation {
             end,
             trace_hash: core.trace.hash(),
             n_decisions: core.trace.n_decisions(),
+            n_outputs: match end {
+                End::Finished => check::n_outputs(&expected),
+                End::Refused => 0,
+            },
             simulated: Duration::from_nanos(core.now),
             faults: core.counts.clone(),
         })

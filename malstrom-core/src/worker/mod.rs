@@ -297,7 +297,7 @@ impl Worker {
         let is_exhausted =
             |stage: &mut Box<dyn AnyStage>| stage.inlet().source().is_none_or(|source| source.is_exhausted());
         if self.stages.iter_mut().all(is_exhausted) {
-            if self.moving.is_some() && !mutant::is(Mutant::ExhaustedWhileMoving) {
+            if self.moving.is_some() {
                 mark::hit(Mark::ExhaustedHeld);
                 return;
             }
