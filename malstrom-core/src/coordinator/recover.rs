@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use super::facts::Interrupt;
 use super::report::{Completion, JobError, JobEvent, JobPhase, Outcome};
 use super::{Coordinator, RecoveryReport};
-use crate::ids::WorkerId;
+use crate::ids::{Generation, WorkerId};
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::mark::{self, Mark};
 use crate::ports::{LocalFuture, SendFuture, StoreError};
@@ -130,7 +130,9 @@ impl Coordinator {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
             }
             if self.generation.0 > 0 && resolution.next_generation > self.generation.next() {
-                let (job, by) = (self.config.job.clone(), resolution.next_generation);
+                // Whoever made it so has the newest generation that was claimed, not the one that we would have.
+                let by = Generation(resolution.next_generation.0.saturating_sub(1));
+                let job = self.config.job.clone();
                 return Err(Failure::Fatal(JobError::Fenced { job, by }));
             }
             if resolution.state == JobState::Finished && last_transactions(&resolution).is_empty() {
