@@ -177,6 +177,9 @@ impl Plan {
         for _ in 0..rng.between(1, 3) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 1000));
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
+            if rng.per_mille(400) {
+                self.faults.push((at, Fault::FullDisk(rng.micros(1000, 100_000))));
+            }
             for _ in 0..rng.between(1, 4) {
                 at += rng.micros(100, 5000);
                 let ask =
