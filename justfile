@@ -29,6 +29,14 @@ kills n="300":
 fuzz seconds="120":
     malstrom-core/fuzz/run {{ seconds }}
 
+# Runs so many seeds of the simulator, with marks on rare branches: `just simulate 10000`.
+simulate seeds="2000" start="0":
+    cargo run --release --locked --package malstrom-core --features marks --example simulate -- {{ seeds }} {{ start }}
+
+# Breaks the engine on purpose, one way after another, and says after how many seeds the simulator notices.
+mutants seeds="3000":
+    cargo run --release --locked --package malstrom-core --features mutants --example mutants -- {{ seeds }}
+
 # Looks for known faults in dependencies. Fetches the advisory database, so it stands apart from `check`.
 advisories:
     cargo deny --all-features check advisories

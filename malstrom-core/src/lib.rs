@@ -24,6 +24,8 @@ pub mod exchange;
 pub mod ids;
 pub mod key;
 pub mod limits;
+mod mark;
+mod mutant;
 pub mod operators;
 pub mod ports;
 pub mod snapshot;

@@ -16,6 +16,8 @@ use super::facts::WorkerFacts;
 use super::recover::Failure;
 use super::{Coordinator, JobError, plan};
 use crate::ids::{Bin, SnapshotId, WorkerId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::snapshot::{BlockRef, Manifest, OperatorKind, Resolution, check_fit};
 use crate::worker::messages::{Order, RestoreFailure, RestoreOrder};
 
@@ -25,6 +27,7 @@ impl Coordinator {
         let candidate =
             resolution.candidates.iter().find(|candidate| !self.damaged.contains(&candidate.number));
         if candidate.is_none() && !resolution.candidates.is_empty() {
+            mark::hit(Mark::NothingRestorable);
             let reason = "every commit in the log is damaged".to_owned();
             return Err(Failure::Fatal(JobError::NothingRestorable { reason }));
         }
@@ -44,7 +47,10 @@ impl Coordinator {
         self.connect(self.n_wanted).await?;
         self.restore_all(manifest.as_deref(), &positions).await.inspect_err(|failure| {
             if let (Failure::Damaged(_), Some(candidate)) = (failure, candidate) {
-                self.damaged.insert(candidate.number);
+                mark::hit(Mark::CommitDamaged);
+                if !mutant::is(Mutant::DamageForgotten) {
+                    self.damaged.insert(candidate.number);
+                }
             }
         })?;
         let restored = manifest.as_ref().map(|manifest| manifest.snapshot);
@@ -194,7 +200,9 @@ impl Coordinator {
         let is_kept = |name: &String| self.graph.operators.get(name) == Some(&OperatorKind::KeyedState);
         let mut state = IndexMap::new();
         for (operator, bins) in manifest.state.iter().filter(|(name, _)| is_kept(name)) {
-            let owned = bins.iter().filter(|(bin, _)| self.routes.owners[bin.index()] == worker);
+            let owned = bins.iter().filter(|(bin, _)| {
+                self.routes.owners[bin.index()] == worker || mutant::is(Mutant::RestoredEverywhere)
+            });
             state.insert(operator.clone(), owned.copied().collect());
         }
         state

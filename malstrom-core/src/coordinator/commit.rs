@@ -6,6 +6,8 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::Coordinator;
 use crate::ids::{Bin, SnapshotId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::snapshot::{After, BlockRef, Manifest, ObjectRef, OperatorKind};
 use crate::worker::messages::SnapshotPart;
 
@@ -27,6 +29,7 @@ impl Coordinator {
             let mut bins: BTreeMap<Bin, BlockRef> = BTreeMap::new();
             if let Some(base) = &self.committed {
                 for (bin, block) in base.state.get(&operator).into_iter().flatten() {
+                    mark::hit(Mark::BlockCarried);
                     bins.insert(*bin, carried(&mut objects, &base.objects, *block));
                 }
             }
@@ -34,7 +37,8 @@ impl Coordinator {
                 for (bin, block) in part.state.get(&operator).into_iter().flatten() {
                     match block {
                         Some(block) => bins.insert(*bin, carried(&mut objects, &part.objects, *block)),
-                        None => bins.remove(bin),
+                        None if mutant::is(Mutant::EmptiedCarried) => None,
+                        None => bins.remove(bin).inspect(|_| mark::hit(Mark::BinEmptied)),
                     };
                 }
             }

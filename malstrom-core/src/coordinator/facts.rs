@@ -9,6 +9,8 @@ use indexmap::IndexMap;
 
 use super::mailbox::Mailbox;
 use crate::ids::{Generation, RouteVersion, SnapshotId, WorkerId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::ports::Host;
 use crate::worker::messages::{Fact, GraphDescription, Report, RestoreFailure, SnapshotPart};
 
@@ -52,7 +54,8 @@ impl Facts {
     }
 
     pub(super) fn note(&mut self, Report { generation, worker, fact }: Report) {
-        if generation != self.generation {
+        if generation != self.generation && !mutant::is(Mutant::ReportsOfAnyGeneration) {
+            mark::hit(Mark::StaleReport);
             return;
         }
         let facts = self.workers.entry(worker).or_default();
@@ -79,7 +82,7 @@ impl Facts {
     }
 
     pub(super) fn lost(&mut self, generation: Generation, worker: WorkerId, reason: String) {
-        if generation == self.generation && self.lost.is_none() {
+        if generation == self.generation && self.lost.is_none() && !mutant::is(Mutant::LossUnnoticed) {
             self.lost = Some((worker, reason));
         }
     }

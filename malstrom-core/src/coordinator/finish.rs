@@ -8,6 +8,8 @@
 use super::Coordinator;
 use super::recover::Failure;
 use super::report::{Completion, JobPhase};
+use crate::ids::WorkerId;
+use crate::mutant::{self, Mutant};
 use crate::snapshot::After;
 use crate::worker::messages::Order;
 
@@ -18,6 +20,14 @@ impl Coordinator {
     /// Whether there is nothing left to read anywhere.
     pub(super) fn is_exhausted(&self) -> bool {
         let version = Some(self.routes.version);
+        if mutant::is(Mutant::EndedEarly) {
+            return self.mailbox.with_facts(|facts| facts.worker(WorkerId(0)).exhausted == version);
+        }
+        if mutant::is(Mutant::ExhaustedStale) {
+            return self.mailbox.with_facts(|facts| {
+                self.live_workers().all(|worker| facts.worker(worker).exhausted.is_some())
+            });
+        }
         self.mailbox
             .with_facts(|facts| self.live_workers().all(|worker| facts.worker(worker).exhausted == version))
     }
@@ -28,6 +38,9 @@ impl Coordinator {
         self.send_all(&Order::Finish);
         let wait = self.wait("work on what was in flight at the end", self.config.deadlines.finish);
         wait.all(|facts| facts.is_ended).await?;
+        if mutant::is(Mutant::FinishedUncommitted) {
+            return Ok(Completion::Finished);
+        }
         let mut reason = String::new();
         for _ in 0..LAST_SNAPSHOT_ATTEMPTS {
             match self.snapshot(None, After::Finish).await? {

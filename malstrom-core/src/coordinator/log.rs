@@ -12,6 +12,8 @@ use super::recover::Failure;
 use super::{Coordinator, JobError};
 use crate::ids::Generation;
 use crate::limits::{LOG_APPEND_ATTEMPTS_MAX, LOG_ENTRIES_MAX, LOG_READ_ATTEMPTS_MAX};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::snapshot::{LogEntry, Manifest, ReadEntry, log};
 
@@ -60,12 +62,16 @@ impl Coordinator {
         numbers.sort_unstable();
         let mut entries = Vec::with_capacity(numbers.len());
         for number in numbers.into_iter().take(LOG_ENTRIES_MAX) {
-            let Some(entry) = self.read_entry(number).await? else { return Ok(None) };
+            let Some(entry) = self.read_entry(number).await? else {
+                mark::hit(Mark::LogTrimmedWhileRead);
+                return Ok(None);
+            };
             entries.push((number, entry));
         }
         // A listing may lag behind: what it does not show yet is read by its number.
         let mut next = entries.last().map_or(0, |(last, _): &ReadEntry| last + 1);
         while let Some(entry) = self.read_entry(next).await? {
+            mark::hit(Mark::ListingRepaired);
             entries.push((next, entry));
             next += 1;
         }
@@ -87,7 +93,12 @@ impl Coordinator {
         let entry = LogEntry::Claimed { job: self.config.job.clone(), generation, token };
         let number = self.log.next;
         if let Appended::Taken(_) = self.append(&entry).await? {
+            mark::hit(Mark::ClaimLost);
             return Ok(false);
+        }
+        if mutant::is(Mutant::ClaimUnchecked) {
+            self.log.claim = (number, token);
+            return Ok(true);
         }
         // The number may have been free because the log has grown past it and been trimmed since it was read. A claim
         // below other entries claims nothing, and would make readers take them for fenced.
@@ -95,6 +106,7 @@ impl Coordinator {
             Behind::Nothing => {}
             Behind::Successor(by) if by > generation => return Err(self.fenced(Some(by))),
             Behind::Successor(_) | Behind::Others => {
+                mark::hit(Mark::ClaimWithdrawn);
                 let path = log::path(number);
                 let _ = self.retry("delete", || self.store.delete(&path)).await;
                 return Ok(false);
@@ -120,7 +132,11 @@ impl Coordinator {
     pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
         let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
         if let Appended::Taken(by) = self.append(&entry).await? {
+            mark::hit(Mark::CommitFenced);
             return Err(self.fenced(by));
+        }
+        if mutant::is(Mutant::CommitUnchecked) {
+            return Ok(());
         }
         // The number may have been free because a successor has trimmed the log past it. Trimming goes upwards and never
         // takes the newest claim, so then our own claim is gone, or the number holds somebody else's entry.
@@ -129,7 +145,10 @@ impl Coordinator {
             Ok(Some(Ok(claim))) if claim.token() == token => Ok(()),
             // The entry is left where it is. If it was written late, whoever reads the log knows it for void; if not, it
             // was there before the successor's claim, and the successor may have restored it.
-            Ok(_) => Err(self.fenced(None)),
+            Ok(_) => {
+                mark::hit(Mark::CommitVoid);
+                Err(self.fenced(None))
+            }
             Err(error) => Err(Failure::again(error.to_string())),
         }
     }
@@ -154,6 +173,7 @@ impl Coordinator {
                 }
                 Err(StoreError::Exists { .. }) => match self.read_entry(self.log.next).await {
                     Ok(Some(Ok(found))) if found.token() == entry.token() => {
+                        mark::hit(Mark::AppendSettled);
                         self.log.next += 1;
                         return Ok(Appended::Mine);
                     }
@@ -163,10 +183,15 @@ impl Coordinator {
                     Ok(None) => reason = "an entry exists and cannot be found".to_owned(),
                     Err(error) => reason = error.to_string(),
                 },
+                Err(_) if mutant::is(Mutant::AppendAssumed) => {
+                    self.log.next += 1;
+                    return Ok(Appended::Mine);
+                }
                 Err(error) => reason = error.to_string(),
             }
             self.host.sleep(self.backoff(attempt)).await;
         }
+        mark::hit(Mark::AppendUnknown);
         Err(Failure::again(format!("whether the job log has a new entry is not known: {reason}")))
     }
 }

@@ -11,6 +11,8 @@ use super::facts::Facts;
 use super::report::{RequestError, RescaleReport, SnapshotReport, Status};
 use crate::ids::{Generation, WorkerId};
 use crate::limits::REQUESTS_QUEUED_MAX;
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::worker::messages::Report;
 
 /// What can be delivered.
@@ -115,6 +117,7 @@ impl Mailbox {
             Event::Request(request) => {
                 let n_waiting = inner.requests.len();
                 if n_waiting >= REQUESTS_QUEUED_MAX {
+                    mark::hit(Mark::RequestRefusedBusy);
                     let operation = inner.status.operation.unwrap_or("another request");
                     drop(inner);
                     return request.refuse(RequestError::Busy { operation, n_waiting });
@@ -137,6 +140,9 @@ impl Mailbox {
         let requests = std::mem::take(&mut inner.requests);
         let cancel = inner.cancel.take();
         drop(inner);
+        if mutant::is(Mutant::RequestsForgotten) {
+            return;
+        }
         requests.into_iter().for_each(|request| request.refuse(RequestError::NotRunning));
         if let Some(reply) = cancel {
             reply(Ok(()));

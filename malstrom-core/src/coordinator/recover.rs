@@ -17,6 +17,7 @@ use super::report::{Completion, JobError, JobEvent, JobPhase, Outcome};
 use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
+use crate::mark::{self, Mark};
 use crate::ports::{LocalFuture, SendFuture, StoreError};
 use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
@@ -59,6 +60,7 @@ impl Coordinator {
         loop {
             let failure = match self.claim().await {
                 Ok(resolution) if resolution.state == JobState::Finished => {
+                    mark::hit(Mark::FinishedRestarted);
                     match self.settle_finished(&resolution).await {
                         Ok(()) => return Ok(self.already_finished(resolution)),
                         Err(failure) => failure,
@@ -120,11 +122,15 @@ impl Coordinator {
             let resolution = match resolve(&self.config.job, entries) {
                 // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
                 Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
+                    mark::hit(Mark::HoleRetried);
                     self.host.sleep(self.backoff(attempt)).await;
                     continue;
                 }
                 result => result.map_err(|no| Failure::Fatal(no.into()))?,
             };
+            if !resolution.void.is_empty() {
+                mark::hit(Mark::VoidCommit);
+            }
             if resolution.next_generation <= self.generation {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
             }
@@ -170,6 +176,7 @@ impl Coordinator {
         let Some(candidate) = resolution.candidates.first().filter(|_| !handles.is_empty()) else {
             return Ok(());
         };
+        mark::hit(Mark::FinishedSettled);
         self.publish_status(JobPhase::Finishing, Some("finish"));
         self.config.n_bins = candidate.manifest.n_bins;
         self.start_workers(0, 1).await?;
@@ -209,6 +216,7 @@ impl Coordinator {
     ) -> Result<T, StoreError> {
         let late: LocalFuture<'static, ()> = self.host.sleep(self.config.deadlines.store);
         or_late(call, late).await.unwrap_or_else(|| {
+            mark::hit(Mark::StoreLate);
             let reason = format!("no answer within {:?}", self.config.deadlines.store);
             Err(StoreError::Failed { action, path: String::new(), reason })
         })

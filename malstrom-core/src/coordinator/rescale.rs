@@ -28,6 +28,8 @@ use super::snapshot::GivenUp;
 use super::{Coordinator, plan};
 use crate::ids::WorkerId;
 use crate::limits::{MOVE_BINS_FIRST, MOVE_BINS_MAX, MOVE_STEP_BYTES};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::ports::Nanos;
 use crate::snapshot::After;
 use crate::worker::messages::{BinMove, MoveStep, Order, PartitionMove, RestoreOrder};
@@ -57,6 +59,7 @@ impl Coordinator {
     /// Rescales and answers.
     pub(super) async fn rescale(&mut self, to: u32, reply: Reply<RescaleReport>) -> Result<(), Failure> {
         if let Err(reason) = super::config::check_scale(to, self.config.n_bins) {
+            mark::hit(Mark::RequestRefusedScale);
             reply(Err(RequestError::Scale { reason }));
             return Ok(());
         }
@@ -73,13 +76,20 @@ impl Coordinator {
             gap_max: Duration::ZERO,
             reply,
         });
+        if to == from {
+            mark::hit(Mark::RescaleToSame);
+        }
         if to != from {
             self.host.event(JobEvent::Rescaling { from, to });
             self.publish_status(JobPhase::Running, Some("rescale"));
             // Barriers of a snapshot that was given up may still be on their way. A newcomer would get them from some
             // workers and wait for ever for the others': only behind a snapshot that all have cut is nothing on its way.
+            if to > from && self.is_cut_open {
+                mark::hit(Mark::WelcomeBehindCut);
+            }
             if to > from
                 && self.is_cut_open
+                && !mutant::is(Mutant::OpenCutWelcome)
                 && let Err(GivenUp(reason)) = self.snapshot(None, After::Run).await?
             {
                 self.n_wanted = from;
@@ -100,9 +110,12 @@ impl Coordinator {
     /// recovery has rebuilt at that scale.
     pub(super) async fn complete_rescale(&mut self) -> Result<(), Failure> {
         if self.interrupted.as_ref().is_some_and(|rescale| rescale.from != rescale.to) {
-            self.make_durable().await?;
+            if !mutant::is(Mutant::RescaledUndurable) {
+                self.make_durable().await?;
+            }
         }
         if self.n_live > self.n_wanted {
+            mark::hit(Mark::WorkersLetGo);
             self.connect(self.n_wanted).await?;
             self.stop_workers(self.n_wanted).await;
         }
@@ -133,7 +146,8 @@ impl Coordinator {
         for worker in (first..to).map(WorkerId) {
             let order = RestoreOrder {
                 // Bins that come are judged by the cuts they have seen; a newcomer has seen the last commit.
-                snapshot: self.committed.as_ref().map(|manifest| manifest.snapshot),
+                snapshot: (self.committed.as_ref().map(|manifest| manifest.snapshot))
+                    .filter(|_| !mutant::is(Mutant::NewcomerBlank)),
                 routes: self.routes.clone(),
                 objects: Vec::new(),
                 state: IndexMap::new(),
@@ -180,7 +194,9 @@ impl Coordinator {
         let step = MoveStep { version, bins, partitions };
         self.send_all(&Order::Publish(Box::new(step.clone())));
         let wait = self.wait("acknowledge a step of the rescale", self.config.deadlines.step);
-        wait.all(|facts| facts.published >= version).await?;
+        if !mutant::is(Mutant::SwitchedUnpublished) {
+            wait.all(|facts| facts.published >= version).await?;
+        }
         let bytes_before = self.bytes_moved();
         self.send_all(&Order::Switch { version });
         let wait = self.wait("carry out a step of the rescale", self.config.deadlines.step);
@@ -205,6 +221,7 @@ impl Coordinator {
     }
 
     async fn periodic_snapshot_within_rescale(&mut self) -> Result<(), Failure> {
+        mark::hit(Mark::SnapshotWithinRescale);
         // One that is given up is told as an event and tried again when the next is due.
         let _ = self.snapshot(None, After::Run).await?;
         self.publish_status(JobPhase::Running, Some("rescale"));

@@ -10,6 +10,7 @@ use super::mailbox::Request;
 use super::recover::Failure;
 use super::report::{Completion, JobPhase, RequestError, SnapshotReport};
 use super::snapshot::GivenUp;
+use crate::mark::{self, Mark};
 use crate::snapshot::After;
 
 /// What is to be done next.
@@ -24,6 +25,7 @@ impl Coordinator {
         self.schedule_snapshot();
         self.publish_status(JobPhase::Running, None);
         if self.interrupted.is_some() {
+            mark::hit(Mark::RescaleInterrupted);
             self.complete_rescale().await?;
         }
         loop {
@@ -51,7 +53,10 @@ impl Coordinator {
                 answer("snapshot", reply, result)?;
                 self.collect().await;
             }
-            Request::Savepoint(name, reply) if name.is_empty() => reply(Err(RequestError::EmptyName)),
+            Request::Savepoint(name, reply) if name.is_empty() => {
+                mark::hit(Mark::RequestRefusedName);
+                reply(Err(RequestError::EmptyName));
+            }
             Request::Savepoint(name, reply) => {
                 let result = self.snapshot(Some(name), After::Run).await;
                 answer("savepoint", reply, result)?;
@@ -61,7 +66,10 @@ impl Coordinator {
                 // The sources have said that nothing follows: if it was given up, only a new generation goes on.
                 return match answer("suspend", reply, result)? {
                     true => Ok(Some(Completion::Suspended)),
-                    false => Err(Failure::again("the job could not be suspended".to_owned())),
+                    false => {
+                        mark::hit(Mark::SuspendFailed);
+                        Err(Failure::again("the job could not be suspended".to_owned()))
+                    }
                 };
             }
             // The mailbox keeps these two for itself.
@@ -77,6 +85,7 @@ impl Coordinator {
         let next = poll_fn(|cx| {
             self.mailbox.wake_with(cx.waker());
             if let Some(reason) = self.mailbox.with_facts(|facts| facts.loss()) {
+                mark::hit(Mark::LostWhileServing);
                 return Poll::Ready(Err(Interrupt::Lost(reason)));
             }
             if self.mailbox.is_cancelled() {

@@ -21,6 +21,8 @@ use super::facts::{Interrupt, WorkerFacts};
 use super::recover::Failure;
 use super::report::{JobEvent, JobPhase, SnapshotReport};
 use crate::ids::{SnapshotId, WorkerId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::snapshot::After;
 use crate::worker::messages::{Order, SnapshotPart};
 
@@ -42,11 +44,18 @@ impl Coordinator {
         let begun = self.host.now();
         let id = self.next_snapshot;
         self.next_snapshot = id.next();
-        let base = self.committed.as_ref().map(|manifest| manifest.snapshot);
+        let mut base = self.committed.as_ref().map(|manifest| manifest.snapshot);
+        if mutant::is(Mutant::BaseTaken) {
+            base = base.map(|_| SnapshotId(id.0 - 1));
+        }
         self.publish_status(self.phase_of(after), Some(operation_name(&savepoint, after)));
         self.send_all(&Order::Snapshot { id, base, after });
         self.is_cut_open = true;
         if let Err(given_up) = self.wait_taken(id).await? {
+            mark::hit(Mark::SnapshotGivenUp);
+            if mutant::is(Mutant::SnapshotIdReused) {
+                self.next_snapshot = id;
+            }
             self.schedule_snapshot();
             self.publish_status(JobPhase::Running, None);
             self.host.event(JobEvent::SnapshotFailed { id, reason: given_up.0.clone() });
@@ -81,7 +90,10 @@ impl Coordinator {
             }
             facts.taken.as_ref().is_some_and(|part| part.id == id).then_some(Ok(()))
         };
-        let wait = self.wait("store its part of the snapshot", self.config.deadlines.snapshot);
+        let mut wait = self.wait("store its part of the snapshot", self.config.deadlines.snapshot);
+        if mutant::is(Mutant::BarrierAckLost) {
+            wait.only_below(self.n_live.saturating_sub(1).max(1));
+        }
         let result = wait.all_or(look).await;
         match result {
             Ok(Ok(())) => {
@@ -90,10 +102,16 @@ impl Coordinator {
             }
             Ok(Err(reason)) => Ok(Err(GivenUp(reason))),
             Err(Interrupt::Deadline(reason)) if self.snapshots_overdue + 1 < OVERDUE_MAX => {
+                mark::hit(Mark::SnapshotOverdue);
                 self.snapshots_overdue += 1;
                 Ok(Err(GivenUp(reason)))
             }
-            Err(interrupt) => Err(interrupt.into()),
+            Err(interrupt) => {
+                if matches!(interrupt, Interrupt::Deadline(_)) {
+                    mark::hit(Mark::SnapshotStuck);
+                }
+                Err(interrupt.into())
+            }
         }
     }
 

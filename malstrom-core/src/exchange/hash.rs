@@ -22,6 +22,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::mutant::{self, Mutant};
+
 /// The stable hash of a key.
 ///
 /// ```
@@ -34,6 +36,9 @@ use std::hash::{Hash, Hasher};
 pub fn stable_hash<K: Hash + ?Sized>(key: &K) -> u64 {
     let mut hasher = StableHasher::new();
     key.hash(&mut hasher);
+    if mutant::is(Mutant::HashUnstable) {
+        hasher.write_u32(mutant::worker());
+    }
     hasher.finish()
 }
 

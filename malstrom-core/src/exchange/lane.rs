@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::{Batch, Data, Parcel, ParcelReceiver, ParcelSender};
+use super::{AnyBatch, Batch, Data, Parcel, ParcelReceiver, ParcelSender};
 use crate::element::{Control, Record};
 use crate::limits::{BATCH_RECORDS, CHANNEL_MESSAGES_MAX};
+use crate::mutant::{self, Mutant};
 
 /// What a channel carries, with its type known.
 #[derive(Debug)]
@@ -71,6 +72,11 @@ pub(crate) struct Remote<C>(pub(crate) C);
 
 impl<T: Data> Transmit<T> for Remote<Box<dyn ParcelSender>> {
     fn try_send(&mut self, message: Message<T>) -> Result<(), Message<T>> {
+        if let (true, Message::Batch(batch)) = (mutant::is(Mutant::SentTwice), &message) {
+            let mut bytes = Vec::new();
+            let copied = batch.encode(&mut bytes).and_then(|()| super::decode_batch::<T>(&bytes));
+            let _ = copied.map(|copy| self.0.try_send(Parcel::Batch(copy)));
+        }
         let parcel = match message {
             Message::Batch(batch) => Parcel::Batch(batch),
             Message::Control(control) => Parcel::Control(control),
@@ -145,7 +151,9 @@ impl<T> Lane<T> {
     }
 
     pub(crate) fn control(&mut self, control: Control) {
-        self.flush();
+        if !(mutant::is(Mutant::BarrierOvertakes) && matches!(control, Control::Barrier(_))) {
+            self.flush();
+        }
         self.send(Message::Control(control));
     }
 

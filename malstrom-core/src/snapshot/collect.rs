@@ -29,6 +29,7 @@ use super::history::{History, ReadEntry};
 use super::log::LogEntry;
 use super::manifest::Manifest;
 use crate::ids::{Generation, SnapshotId, WorkerId};
+use crate::mutant::{self, Mutant};
 
 /// The folder that holds blocks of state.
 pub const OBJECTS_FOLDER: &str = "objects/";
@@ -175,6 +176,8 @@ fn newest_claim(entries: &[ReadEntry]) -> Option<(u64, Generation)> {
 
 /// Objects that no commit in `kept` needs and the running snapshot cannot need.
 fn garbage(holdings: &Holdings<'_>, kept: &[(u64, &Manifest)]) -> Vec<String> {
+    let n_skipped = if mutant::is(Mutant::NeededCollected) { kept.len().saturating_sub(1) } else { 0 };
+    let kept = &kept[n_skipped..];
     let needed: BTreeSet<&str> =
         kept.iter().flat_map(|(_, manifest)| &manifest.objects).map(|object| object.path.as_str()).collect();
     let base = holdings.base.unwrap_or_default();
@@ -190,6 +193,7 @@ fn garbage(holdings: &Holdings<'_>, kept: &[(u64, &Manifest)]) -> Vec<String> {
 /// What is below the oldest commit that is retained, but for savepoints and the newest claim.
 fn trim(entries: &[ReadEntry], kept: &[(u64, &Manifest)], end: u64) -> Vec<u64> {
     let claim = newest_claim(entries).map(|(number, _)| number);
+    let claim = claim.filter(|_| !mutant::is(Mutant::ClaimTrimmed));
     let kept: BTreeSet<u64> = kept.iter().map(|(number, _)| *number).chain(claim).collect();
     let stays = |number: u64| kept.contains(&number);
     entries.iter().map(|(number, _)| *number).filter(|number| *number < end && !stays(*number)).collect()

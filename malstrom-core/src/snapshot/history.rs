@@ -3,6 +3,7 @@
 use super::log::LogEntry;
 use super::manifest::Manifest;
 use crate::ids::Generation;
+use crate::mutant::{self, Mutant};
 
 /// An entry of the log as it was found: its number, and what it says or why that cannot be read.
 pub type ReadEntry = (u64, Result<LogEntry, String>);
@@ -81,7 +82,7 @@ fn verdicts(entries: &[ReadEntry]) -> Vec<(u64, &Manifest, Verdict)> {
     for (at, (number, entry)) in entries.iter().enumerate() {
         let Ok(entry) = entry else { continue };
         if let Some(manifest) = entry.manifest() {
-            let verdict = if manifest.generation < fence {
+            let verdict = if manifest.generation < fence && !mutant::is(Mutant::FenceIgnored) {
                 Verdict::Fenced
             } else if manifest.savepoint.is_some() {
                 Verdict::Sound

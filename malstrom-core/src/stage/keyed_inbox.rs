@@ -16,6 +16,8 @@ use crate::element::{Control, Keyed, Record, Timestamp};
 use crate::exchange::{Arrival, Batch, Channels, Data, Remote, bin_of, decode_batch};
 use crate::ids::{Bin, EdgeId, WorkerId};
 use crate::limits::{ASIDE_RECORDS_MAX, LOOKAHEAD_RECORDS};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
 use crate::state::StateVisitor;
@@ -32,6 +34,11 @@ pub struct KeyedInbox<K, V> {
     held: Option<Timestamp>,
     /// Whether idleness is held, behind that watermark.
     holds_idle: bool,
+    /// The last watermark passed on, and what it was when the first bin of the step was missing.
+    told: Timestamp,
+    told_at_cut: Timestamp,
+    /// Turns by which a mutant works on records kept aside too late.
+    n_turns_late: u32,
 }
 
 impl<K: Data, V: Data> KeyedInbox<K, V> {
@@ -46,6 +53,9 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
             n_aside: 0,
             held: None,
             holds_idle: false,
+            told: Timestamp::MIN,
+            told_at_cut: Timestamp::MIN,
+            n_turns_late: 0,
         }
     }
 
@@ -67,7 +77,9 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
     fn work_or_keep(&mut self, batch: &mut Batch<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, V>>) {
         for record in batch.drain() {
             match self.missing.get_mut(&bin_number(bin_of(record.value.hash, self.mask))) {
+                Some(_) if mutant::is(Mutant::AsideDropped) => {}
                 Some(aside) => {
+                    mark::hit(Mark::RecordAside);
                     aside.push(record);
                     self.n_aside += 1;
                 }
@@ -82,13 +94,18 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
 
     #[inline]
     fn pull(&mut self, _: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError> {
-        if let Some(records) = self.complete.pop_front() {
+        let is_late = mutant::is(Mutant::AsideOvertaken) && self.n_turns_late < 8;
+        self.n_turns_late = if is_late && !self.complete.is_empty() { self.n_turns_late + 1 } else { 0 };
+        if !is_late && let Some(records) = self.complete.pop_front() {
+            mark::hit(Mark::AsideWorkedOn);
+            assert!(self.told == self.told_at_cut, "a watermark overtook records kept aside");
             self.n_aside -= records.len();
             records.into_iter().for_each(|record| out.emit(record));
             return Ok(Pulled::Worked);
         }
         if self.missing.is_empty() {
             if let Some(time) = self.held.take() {
+                self.told = time;
                 return Ok(Pulled::Control(Control::Watermark(time)));
             }
             if std::mem::take(&mut self.holds_idle) {
@@ -99,16 +116,25 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
         }
         match self.channels.poll() {
             Arrival::Nothing => Ok(Pulled::Dry(None)),
-            Arrival::Control(Control::Watermark(time)) if !self.missing.is_empty() => {
+            Arrival::Control(Control::Watermark(time))
+                if !self.missing.is_empty() && !mutant::is(Mutant::WatermarkOvertakes) =>
+            {
+                mark::hit(Mark::WatermarkHeld);
                 self.held = Some(time);
                 self.holds_idle = false;
                 Ok(Pulled::Worked)
             }
             Arrival::Control(Control::Idle) if !self.missing.is_empty() => {
+                mark::hit(Mark::IdleHeld);
                 self.holds_idle = true;
                 Ok(Pulled::Worked)
             }
-            Arrival::Control(control) => Ok(Pulled::Control(control)),
+            Arrival::Control(control) => {
+                if let Control::Watermark(time) = control {
+                    self.told = time;
+                }
+                Ok(Pulled::Control(control))
+            }
             Arrival::Batch(mut batch, from) => {
                 if self.missing.is_empty() {
                     Self::work(&mut batch, out);
@@ -158,6 +184,7 @@ impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
 impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
     fn expect(&mut self, bins: &[Bin]) {
         debug_assert!(self.missing.is_empty(), "a step begins when the one before it is done");
+        self.told_at_cut = self.told;
         for &bin in bins {
             if !self.early.remove(&bin) {
                 self.missing.insert(bin, Vec::new());
@@ -171,6 +198,7 @@ impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
             Some(aside) if aside.is_empty() => {}
             Some(aside) => self.complete.push_back(aside),
             None => {
+                mark::hit(Mark::BinEarly);
                 self.early.insert(bin);
             }
         }

@@ -14,6 +14,8 @@ use super::{AnyState, BinTable, EncodedBin};
 use crate::codec::{self, CodecError};
 use crate::exchange::{Data, bin_of, stable_hash};
 use crate::ids::{Bin, SnapshotId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 
 /// What a stream can be keyed by, and state be kept for.
 pub trait StateKey: Data + Hash + Eq + Clone {}
@@ -96,7 +98,9 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     #[cold]
     fn touch_unmarked(&mut self, bin: usize, hash: u64, key: &K) {
         if !self.frozen.contains(bin) {
-            self.bins[bin].changed_at = self.epoch;
+            if !mutant::is(Mutant::ChangeUnmarked) {
+                self.bins[bin].changed_at = self.epoch;
+            }
             return;
         }
         let saved = self.saved.entry(bin).or_default();
@@ -107,6 +111,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             self.bins[bin].table.get(hash, key).map(|state| codec::encode(&(key, state))).transpose();
         match at_cut {
             Ok(at_cut) => {
+                mark::hit(Mark::KeySaved);
                 saved.get_or_insert_with(hash, key.clone(), || at_cut, stable_hash);
             }
             Err(error) => self.failed = self.failed.take().or(Some(error)),
@@ -118,7 +123,8 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         let slot = &mut self.bins[bin];
         let mut keys = 0_usize;
         let mut bytes = vec![0; size_of::<u32>()];
-        match self.saved.remove(&bin) {
+        let saved = self.saved.remove(&bin).filter(|_| !mutant::is(Mutant::SavedForgotten));
+        match saved {
             None => {
                 keys = slot.table.len();
                 for entry in slot.table.iter() {
@@ -126,7 +132,10 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                 }
             }
             Some(saved) => {
-                slot.changed_at = self.epoch;
+                mark::hit(Mark::FrozenTouchedEncoded);
+                if !mutant::is(Mutant::TouchedFrozenUnmarked) {
+                    slot.changed_at = self.epoch;
+                }
                 for (key, state) in slot.table.iter() {
                     if saved.get(stable_hash(key), key).is_none() {
                         keys += 1;
@@ -171,6 +180,10 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
         // What an abandoned snapshot still waited for has changed since its cut if it was touched.
         for bin in std::mem::take(&mut self.saved).into_keys() {
+            if mutant::is(Mutant::AbandonedUnmarked) {
+                continue;
+            }
+            mark::hit(Mark::AbandonedBinMarked);
             self.bins[bin].changed_at = self.epoch;
         }
         self.epoch = id;
@@ -189,11 +202,16 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
 
     fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError> {
         // A step begins when the snapshot before it is done or given up: nobody waits for a bin that is still frozen.
-        self.frozen.remove(bin.index());
+        if self.frozen.remove(bin.index()) {
+            mark::hit(Mark::FrozenBinMoved);
+        }
         let encoded = self.encode(bin.index())?;
         let slot = &mut self.bins[bin.index()];
-        slot.table = BinTable::new();
-        Ok((std::mem::take(&mut slot.changed_at), encoded))
+        if !mutant::is(Mutant::MovedBinKept) {
+            slot.table = BinTable::new();
+        }
+        let changed_at = std::mem::take(&mut slot.changed_at);
+        Ok((if mutant::is(Mutant::MovedMarkLost) { SnapshotId(0) } else { changed_at }, encoded))
     }
 
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {

@@ -26,6 +26,11 @@ pub(super) fn compare(expected: &BTreeMap<String, Shown>, found: &BTreeMap<Strin
     wrong
 }
 
+/// How many outputs there are.
+pub(super) fn n_outputs(shown: &BTreeMap<String, Shown>) -> u64 {
+    shown.values().flatten().map(|(_, outputs)| outputs.len() as u64).sum()
+}
+
 fn counts(shown: &[(SnapshotId, Vec<Output>)]) -> BTreeMap<&Output, i64> {
     let mut counts = BTreeMap::new();
     let outputs = shown.iter().flat_map(|(_, outputs)| outputs);

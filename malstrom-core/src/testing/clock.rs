@@ -11,7 +11,7 @@ use super::store::Objects;
 use super::trace::Trace;
 use crate::ids::{Generation, WorkerId};
 use crate::ports::Nanos;
-use crate::worker::messages::{Report, ToWorker};
+use crate::worker::messages::{Command, Report, ToWorker};
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -20,11 +20,33 @@ pub(super) enum Event {
     Nudge(usize),
     Poll(usize),
     Wake(Waker),
-    Start { of: usize, generation: Generation, worker: WorkerId, n_bins: u32, start: u64 },
-    Stop { actor: Option<usize>, done: Arc<Gate> },
+    Start {
+        of: usize,
+        generation: Generation,
+        worker: WorkerId,
+        n_bins: u32,
+        start: u64,
+    },
+    Stop {
+        actor: Option<usize>,
+        done: Arc<Gate>,
+    },
     Deliver(usize, ToWorker),
-    Report { of: usize, actor: usize, report: Report },
-    Lost { of: usize, generation: Generation, worker: WorkerId, reason: String },
+    Report {
+        of: usize,
+        actor: usize,
+        report: Report,
+    },
+    /// A command that has lost its way: it comes to whoever has the worker's number now.
+    StrayCommand(WorkerId, Command),
+    /// A report that has lost its way: it comes to every coordinator.
+    StrayReport(Report),
+    Lost {
+        of: usize,
+        generation: Generation,
+        worker: WorkerId,
+        reason: String,
+    },
     Parcel(usize),
     StoreApply(u64),
     StoreReply(u64),
@@ -47,6 +69,8 @@ impl Event {
             Self::Stop { actor, .. } => ("stop of actor", actor.map_or(u64::MAX, |actor| actor as u64)),
             Self::Deliver(actor, _) => ("message to actor", *actor as u64),
             Self::Report { actor, .. } => ("report of actor", *actor as u64),
+            Self::StrayCommand(worker, _) => ("stray command to worker", u64::from(worker.0)),
+            Self::StrayReport(report) => ("stray report of worker", u64::from(report.worker.0)),
             Self::Lost { worker, .. } => ("loss of worker", u64::from(worker.0)),
             Self::Parcel(channel) => ("parcel in channel", *channel as u64),
             Self::StoreApply(call) => ("effect of store call", *call),
@@ -147,9 +171,10 @@ impl Core {
     /// The next event; time moves on to it.
     pub(super) fn next(&mut self) -> Option<Event> {
         let ((time, _), event) = self.events.pop_first()?;
-        self.now = time;
+        // Behind a jump of the clock what was due is late.
+        self.now = self.now.max(time);
         let (what, which) = event.describe();
-        self.trace.decision(time, what, which);
+        self.trace.decision(self.now, what, which);
         Some(event)
     }
 

@@ -382,8 +382,13 @@ impl TransactionalSink<Output> for SimSink {
         })
     }
 
-    fn commit(&mut self, _: SnapshotId, handle: u64) -> Result<(), BoxError> {
+    fn commit(&mut self, snapshot: SnapshotId, handle: u64) -> Result<(), BoxError> {
         self.context.may_fail("commit")?;
+        if !self.context.0.core.lock().objects.has_commit_from(snapshot) {
+            let text =
+                format!("I8: the transaction {handle} was made visible, but {snapshot} is not committed");
+            self.context.0.core.lock().violation(text);
+        }
         let is_known = self.log("commit", |log| log.commit(handle))?;
         if !is_known {
             let name = &self.name;

@@ -21,6 +21,12 @@ pub(super) enum Fault {
     NoStart,
     /// An object of the newest commit is harmed.
     Damage,
+    /// The log's entry of the newest commit is harmed.
+    DamageEntry,
+    /// Nothing can be written for this time.
+    FullDisk(Duration),
+    /// The clock jumps ahead by this time.
+    TimeJump(Duration),
     /// An operator's, a source's or a sink's own code fails once.
     UserError,
 }
@@ -31,6 +37,10 @@ pub(super) enum Ask {
     Rescale(u32),
     Snapshot,
     Savepoint,
+    /// A savepoint without a name.
+    Nameless,
+    /// So many snapshots at once that some must be refused.
+    Flood,
     Suspend,
     Cancel,
 }
@@ -40,6 +50,10 @@ pub(super) enum Ask {
 pub(super) struct Plan {
     pub(super) n_workers: u32,
     pub(super) n_bins: u32,
+    /// Commits that are kept.
+    pub(super) n_retained: usize,
+    /// Messages out of a thousand that come to somebody else besides.
+    pub(super) stray_per_mille: u64,
     pub(super) snapshot_interval: Option<Duration>,
     pub(super) channel_capacity: usize,
     /// Whether all that crosses a channel or a link goes through its bytes.
@@ -62,6 +76,8 @@ impl Plan {
         Self {
             n_workers,
             n_bins: 1 << rng.below(7),
+            n_retained: 3,
+            stray_per_mille: 0,
             snapshot_interval: Some(Duration::from_millis(200)),
             channel_capacity: 8,
             by_bytes: false,
@@ -82,7 +98,17 @@ impl Plan {
         let mut plan = Self::quiet(rng, rng.clone().between(1, 4) as u32);
         let chaos_ms = rng.between(300, 4000);
         plan.chaos = Duration::from_millis(chaos_ms);
-        plan.n_bins = plan.n_bins.max(4) << rng.below(3);
+        if !rng.per_mille(120) {
+            plan.n_bins = plan.n_bins.max(4) << rng.below(3);
+        }
+        plan.n_retained = rng.between(1, 3) as usize;
+        if rng.per_mille(300) {
+            plan.stray_per_mille = [5, 50][rng.below(2) as usize];
+        }
+        if rng.per_mille(60) {
+            plan.n_workers = rng.between(5, 8) as u32;
+        }
+        plan.n_workers = plan.n_workers.min(plan.n_bins);
         plan.snapshot_interval = (!rng.per_mille(100)).then(|| Duration::from_millis(rng.between(10, 400)));
         plan.channel_capacity = [1, 1, 2, 3, 8, 16][rng.below(6) as usize];
         plan.by_bytes = rng.per_mille(500);
@@ -97,17 +123,19 @@ impl Plan {
         }
         plan.snapshot_deadline = Duration::from_millis([100, 300, 1500][rng.below(3) as usize]);
         let draw = |rng: &mut Rng| Duration::from_micros(rng.below(chaos_ms * 1000));
-        let kinds: [fn(&mut Rng) -> Fault; 7] = [
-            |_| Fault::CrashWorker,
-            |_| Fault::CrashCoordinator,
-            |rng| Fault::PauseCoordinator(rng.micros(1000, 3_000_000)),
-            |rng| Fault::SlowWorker(rng.micros(1000, 200_000)),
-            |_| Fault::NoStart,
-            |_| Fault::UserError,
-            |_| Fault::Damage,
+        let kinds: [(u64, fn(&mut Rng) -> Fault); 10] = [
+            (300, |_| Fault::CrashWorker),
+            (300, |_| Fault::CrashCoordinator),
+            (300, |rng| Fault::PauseCoordinator(rng.micros(1000, 3_000_000))),
+            (300, |rng| Fault::SlowWorker(rng.micros(1000, 200_000))),
+            (300, |_| Fault::NoStart),
+            (300, |_| Fault::UserError),
+            (40, |_| Fault::Damage),
+            (40, |_| Fault::DamageEntry),
+            (80, |rng| Fault::FullDisk(rng.micros(10_000, 1_500_000))),
+            (60, |rng| Fault::TimeJump(rng.micros(10_000, 3_000_000))),
         ];
-        for (at, kind) in kinds.iter().enumerate() {
-            let chance = if at == 6 { 40 } else { 300 };
+        for (chance, kind) in kinds {
             if rng.per_mille(chance) {
                 for _ in 0..rng.between(1, 4) {
                     plan.faults.push((draw(rng), kind(rng)));
@@ -115,9 +143,16 @@ impl Plan {
             }
         }
         let asks: [fn(&mut Rng) -> Ask; 5] = [
-            |rng| Ask::Rescale(rng.between(1, 5) as u32),
+            |rng| {
+                Ask::Rescale(match rng.below(12) {
+                    0 => 0,
+                    1 => u32::MAX,
+                    2 => rng.between(6, 8) as u32,
+                    _ => rng.between(1, 5) as u32,
+                })
+            },
             |_| Ask::Snapshot,
-            |_| Ask::Savepoint,
+            |rng| if rng.per_mille(150) { Ask::Nameless } else { Ask::Savepoint },
             |_| Ask::Suspend,
             |_| Ask::Cancel,
         ];
@@ -127,6 +162,9 @@ impl Plan {
                     plan.asks.push((draw(rng), kind(rng)));
                 }
             }
+        }
+        if rng.per_mille(30) {
+            plan.asks.push((draw(rng), Ask::Flood));
         }
         if rng.per_mille(200) {
             plan.hurry(rng, chaos_ms);
@@ -139,6 +177,9 @@ impl Plan {
         for _ in 0..rng.between(1, 3) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 1000));
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
+            if rng.per_mille(400) {
+                self.faults.push((at, Fault::FullDisk(rng.micros(1000, 100_000))));
+            }
             for _ in 0..rng.between(1, 4) {
                 at += rng.micros(100, 5000);
                 let ask =

@@ -48,6 +48,11 @@ pub use faults::FaultCounts;
 pub use rng::Rng;
 pub use world::End;
 
+#[cfg(feature = "marks")]
+pub use crate::mark::{Mark, take_marks};
+#[cfg(feature = "mutants")]
+pub use crate::mutant::Mutant;
+
 use clock::{Core, Shared};
 use faults::Plan;
 use world::{Define, World};
@@ -58,6 +63,8 @@ use crate::stream::Job;
 pub struct Simulation {
     seed: u64,
     define: Define,
+    #[cfg(feature = "mutants")]
+    mutant: Option<Mutant>,
 }
 
 /// What a run that went well was like.
@@ -69,6 +76,8 @@ pub struct RunReport {
     pub trace_hash: u64,
     /// How many decisions there were.
     pub n_decisions: u64,
+    /// How many outputs were compared with those of the run in which nothing goes wrong.
+    pub n_outputs: u64,
     /// The simulated time it took.
     pub simulated: Duration,
     /// What was injected and asked.
@@ -100,7 +109,20 @@ impl Simulation {
     /// A simulation of the job that `define` builds.
     #[must_use]
     pub fn new(seed: u64, define: impl Fn(&Job, &SimContext) + 'static) -> Self {
-        Self { seed, define: Rc::new(define) }
+        Self {
+            seed,
+            define: Rc::new(define),
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
+    }
+
+    /// Puts a fault into the engine, but not into the run that says what is expected.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.mutant = Some(mutant);
+        self
     }
 
     /// Runs the job with faults and compares it with a run without.
@@ -114,7 +136,12 @@ impl Simulation {
         let spread = plan.chaos;
         let (reference, _) = self.one(quiet, Rng::new(self.seed ^ 1), spread)?;
         let expected = reference.context.committed();
-        let (world, end) = self.one(plan.clone(), rng, spread)?;
+        #[cfg(feature = "mutants")]
+        crate::mutant::activate(self.mutant);
+        let result = self.one(plan.clone(), rng, spread);
+        #[cfg(feature = "mutants")]
+        crate::mutant::activate(None);
+        let (world, end) = result?;
         let core = world.core.lock();
         let wrong = if end == End::Finished {
             let mut wrong = check::compare(&expected, &world.context.committed());
@@ -133,6 +160,10 @@ impl Simulation {
             end,
             trace_hash: core.trace.hash(),
             n_decisions: core.trace.n_decisions(),
+            n_outputs: match end {
+                End::Finished => check::n_outputs(&expected),
+                End::Refused => 0,
+            },
             simulated: Duration::from_nanos(core.now),
             faults: core.counts.clone(),
         })

@@ -41,6 +41,8 @@ pub(super) struct Net {
     capacity: usize,
     by_bytes: bool,
     message_us_max: u64,
+    /// Messages out of a thousand that come a second time, to somebody else.
+    pub(super) stray_per_mille: u64,
 }
 
 struct Channel {
@@ -68,6 +70,7 @@ impl Net {
             capacity,
             by_bytes,
             message_us_max,
+            stray_per_mille: 0,
         }
     }
 
@@ -147,6 +150,11 @@ impl WorkerPort for SimPort {
         let report = net.through_bytes(report);
         let mut core = self.core.lock();
         let delay = core.rng.micros(1, net.message_us_max);
+        if !core.is_calm && core.rng.per_mille(net.stray_per_mille) {
+            core.counts.add("message: report delivered again to every coordinator");
+            let late = core.rng.micros(1000, 500_000);
+            core.after(late, Event::StrayReport(report.clone()));
+        }
         let event = Event::Report { of: self.of, actor: self.actor, report };
         core.on_link((LINK_REPORT, self.actor, self.of), delay, event);
     }
@@ -302,6 +310,12 @@ impl Host for SimHost {
         let command = net.through_bytes(command);
         let mut core = self.core.lock();
         let delay = core.rng.micros(1, net.message_us_max);
+        if !core.is_calm && core.rng.per_mille(net.stray_per_mille) {
+            core.counts.add("message: command delivered again to a worker of that number");
+            let late = core.rng.micros(1000, 500_000);
+            // Its own generation would carry it out twice: a link repairs that, but not what comes from another one.
+            core.after(late, Event::StrayCommand(worker, command.clone()));
+        }
         core.on_link((LINK_COMMAND, self.of, to), delay, Event::Deliver(to, ToWorker::Command(command)));
     }
 
@@ -337,6 +351,14 @@ impl Host for SimHost {
     fn event(&self, event: JobEvent) {
         if !matches!(event, JobEvent::Steady { .. }) {
             let mut core = self.core.lock();
+            match &event {
+                JobEvent::Snapshot(_) => core.counts.add("event: snapshot committed"),
+                JobEvent::SnapshotFailed { .. } => core.counts.add("event: snapshot given up"),
+                JobEvent::Rescaled(_) => core.counts.add("event: rescaled"),
+                JobEvent::Recovered(_) => core.counts.add("event: recovered"),
+                JobEvent::Damaged { .. } => core.counts.add("event: damage found"),
+                _ => {}
+            }
             let of = self.of;
             if let JobEvent::Recovering { reason, .. } = &event {
                 core.counts.add(match reason {

@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use super::clock::{Event, Shared};
 use super::rng::Rng;
 use crate::ids::{Generation, SnapshotId};
+use crate::mutant;
 use crate::ports::{ObjectInfo, SendFuture, SnapshotStore, StoreError};
 use crate::snapshot::{LogEntry, Manifest, log, resolve};
 use crate::worker::messages::ToWorker;
@@ -79,6 +80,8 @@ pub(super) struct Objects {
     /// Calls out of a thousand that fail, while the faults last.
     pub(super) faults_per_mille: u64,
     pub(super) slow_per_mille: u64,
+    /// Until then no put succeeds: the disk is full.
+    pub(super) full_until: u64,
     /// The usual time to an effect and again to its answer, at most, in microseconds.
     pub(super) latency_us_max: u64,
     rng: Rng,
@@ -97,6 +100,7 @@ impl Objects {
             n_calls: 0,
             faults_per_mille: 0,
             slow_per_mille: 0,
+            full_until: 0,
             latency_us_max: 2000,
             rng,
         }
@@ -107,6 +111,16 @@ impl Objects {
         self.committed.contains_key(&snapshot)
     }
 
+    /// Whether this snapshot or a later one was committed.
+    pub(super) fn has_commit_from(&self, snapshot: SnapshotId) -> bool {
+        self.committed.range(snapshot..).next().is_some()
+    }
+
+    /// The newest generation that was ever claimed.
+    pub(super) fn newest_claim(&self) -> Generation {
+        self.newest_claim
+    }
+
     /// Whether a snapshot was committed at this scale.
     pub(super) fn has_scale(&self, n_workers: u32) -> bool {
         self.committed.values().any(|n| *n == n_workers)
@@ -115,7 +129,7 @@ impl Objects {
     /// The commits that count, newest first.
     fn standing(&self) -> Vec<Manifest> {
         let entries = self.entries.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect();
-        let resolution = resolve("simulated", entries);
+        let resolution = mutant::without(|| resolve("simulated", entries));
         let candidates = resolution.map(|resolution| resolution.candidates).unwrap_or_default();
         let candidates = candidates.into_iter().filter(|candidate| !self.trimmed.contains(&candidate.number));
         candidates.map(|candidate| candidate.manifest).collect()
@@ -139,20 +153,72 @@ impl Objects {
         self.entries.insert(number, entry);
     }
 
+    /// Harms the log's entry of the newest commit; which, and how. Mostly an older commit stays readable.
+    pub(super) fn damage_entry(&mut self) -> Option<(&'static str, String)> {
+        let number = *self.entries.iter().rev().find(|(_, entry)| entry.manifest().is_some())?.0;
+        let n_commits = self.entries.values().filter(|entry| entry.manifest().is_some()).count();
+        if n_commits < 2 && !self.rng.per_mille(200) {
+            return None;
+        }
+        let path = log::path(number);
+        self.is_damaged = true;
+        let how = self.rng.below(4);
+        let (bytes, _) = self.objects.get_mut(&path)?;
+        let at = self.rng.below(bytes.len() as u64) as usize;
+        let kind = match how {
+            0 if !bytes.is_empty() => {
+                bytes[at] ^= 1 << self.rng.below(8);
+                "damage: log entry with a flipped bit"
+            }
+            1 => {
+                bytes.truncate(at);
+                "damage: log entry truncated"
+            }
+            2 => {
+                bytes.clear();
+                "damage: log entry empty"
+            }
+            _ => {
+                self.objects.remove(&path);
+                "damage: log entry missing"
+            }
+        };
+        Some((kind, format!("{path}: {kind}")))
+    }
+
     /// Harms an object of the newest commit; which, and how.
-    pub(super) fn damage(&mut self) -> Option<String> {
+    pub(super) fn damage(&mut self) -> Option<(&'static str, String)> {
         let objects = self.standing().first().map(|manifest| manifest.objects.clone())?;
         let path = objects.get(self.rng.below(objects.len() as u64) as usize)?.path.clone();
         self.is_damaged = true;
-        let how = self.rng.below(3);
+        let how = self.rng.below(5);
+        let other = objects.iter().rfind(|object| object.path != path);
+        let other = other.and_then(|object| self.objects.get(&object.path)).map(|(bytes, _)| bytes.clone());
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;
-        match how {
-            0 if !bytes.is_empty() => bytes[at] ^= 1 << self.rng.below(8),
-            1 => bytes.truncate(at),
-            _ => drop(self.objects.remove(&path)),
-        }
-        Some(format!("{path}: {}", ["a flipped bit", "truncated", "missing"][how as usize]))
+        let kind = match (how, other) {
+            (0, _) if !bytes.is_empty() => {
+                bytes[at] ^= 1 << self.rng.below(8);
+                "damage: object with a flipped bit"
+            }
+            (1, _) => {
+                bytes.truncate(at);
+                "damage: object truncated"
+            }
+            (2, _) => {
+                bytes.clear();
+                "damage: object empty"
+            }
+            (3, Some(other)) => {
+                *bytes = other;
+                "damage: object exchanged for another"
+            }
+            _ => {
+                self.objects.remove(&path);
+                "damage: object missing"
+            }
+        };
+        Some((kind, format!("{path}: {kind}")))
     }
 
     fn apply(&mut self, ask: &Ask, now: u64, is_stale: bool) -> Result<Answer, StoreError> {
@@ -239,14 +305,33 @@ impl Shared {
             is_replied: false,
         };
         let mut kind = None;
-        if !core.is_calm && store.rng.per_mille(store.faults_per_mille) {
+        let mut duplicate = None;
+        let is_put = matches!(call.ask, Ask::Put(..) | Ask::PutNew(..));
+        if is_put && core.now < store.full_until {
             call.is_reply_lost = true;
-            kind = Some(match store.rng.below(3) {
+            call.has_effect = false;
+            kind = Some("store: full disk");
+        } else if !core.is_calm && store.rng.per_mille(store.faults_per_mille) {
+            call.is_reply_lost = true;
+            kind = Some(match store.rng.below(4) {
                 0 => {
                     call.has_effect = false;
                     "store: failed before the effect"
                 }
                 1 => "store: reply lost",
+                2 if matches!(call.ask, Ask::Put(..) | Ask::PutNew(..)) => {
+                    call.is_reply_lost = false;
+                    duplicate = Some(Call {
+                        ask: call.ask.clone(),
+                        caller: None,
+                        answer: None,
+                        is_reply_lost: false,
+                        has_effect: true,
+                        is_applied: false,
+                        is_replied: true,
+                    });
+                    "store: duplicate put"
+                }
                 _ => {
                     effect = store.rng.micros(1000, 800_000);
                     "store: effect after the reply"
@@ -254,7 +339,11 @@ impl Shared {
             });
         } else if !core.is_calm && store.rng.per_mille(store.slow_per_mille) {
             reply = store.rng.micros(1000, 900_000);
-            kind = Some("store: slow reply");
+            kind = Some(if reply > super::world::STORE_DEADLINE {
+                "store: slow past the deadline"
+            } else {
+                "store: slow reply"
+            });
         }
         // A reply that says it is done comes behind the effect; one that says it failed may come before.
         if !call.is_reply_lost {
@@ -263,6 +352,13 @@ impl Shared {
         store.calls.insert(id, call);
         if let Some(kind) = kind {
             core.counts.add(kind);
+        }
+        if let Some(call) = duplicate {
+            let id = store.n_calls;
+            store.n_calls += 1;
+            store.calls.insert(id, call);
+            let again = effect + store.rng.micros(10, 300_000);
+            core.after(again, Event::StoreApply(id));
         }
         core.after(effect, Event::StoreApply(id));
         core.after(reply, Event::StoreReply(id));

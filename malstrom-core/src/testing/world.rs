@@ -1,6 +1,7 @@
 //! One thread in which a whole job runs: the scheduler takes the next event, and somebody acts on it.
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,17 @@ use crate::coordinator::{
 };
 use crate::ids::{Generation, SnapshotId, WorkerId};
 use crate::stream::{Dataflow, Job};
+use crate::worker::messages::{Command, ToWorker};
 use crate::worker::{Activity, Worker};
 
 /// Decisions after which a run is taken to go round in circles.
 const DECISIONS_MAX: u64 = 6_000_000;
 /// Simulated time that the calm phase may take.
 const CALM_MAX: Duration = Duration::from_secs(600);
+/// How long a coordinator waits for its store.
+pub(super) const STORE_DEADLINE: Duration = Duration::from_millis(500);
+/// Requests in a flood.
+const FLOOD_REQUESTS: usize = 20;
 
 /// A job's closure.
 pub(super) type Define = Rc<dyn Fn(&Job, &SimContext)>;
@@ -72,7 +78,8 @@ struct Coord {
 
 impl World {
     pub(super) fn new(core: Shared, context: SimContext, plan: Plan, define: Define, rng: Rng) -> Self {
-        let net = Net::new(plan.channel_capacity, plan.by_bytes, plan.message_us_max);
+        let mut net = Net::new(plan.channel_capacity, plan.by_bytes, plan.message_us_max);
+        net.stray_per_mille = plan.stray_per_mille;
         let mut world = Self {
             core,
             context,
@@ -169,6 +176,18 @@ impl World {
                     self.coordinators[of].mailbox.deliver(coordinator::Event::Report(report));
                 }
             }
+            Event::StrayCommand(worker, command) => self.stray_command(worker, &command),
+            Event::StrayReport(report) => {
+                for (of, coordinator) in self.coordinators.iter().enumerate() {
+                    // A link brings a message once to whom it is meant for; only others get it again.
+                    let is_own =
+                        |it: &Actor| it.of == of && it.generation == report.generation && !it.is_stopped;
+                    if !coordinator.task.is_alive() || self.actors.iter().any(is_own) {
+                        continue;
+                    }
+                    coordinator.mailbox.deliver(coordinator::Event::Report(report.clone()));
+                }
+            }
             Event::Lost { of, generation, worker, reason } => {
                 if self.coordinators[of].task.is_alive() {
                     let event = coordinator::Event::Lost { generation, worker, reason };
@@ -197,8 +216,10 @@ impl World {
         let of = self.coordinators.len();
         let is_first = of == 0 || self.plan.chaos.is_zero();
         let n_workers = if is_first { self.plan.n_workers } else { self.rng.between(1, 4) as u32 };
+        let n_workers = n_workers.min(self.plan.n_bins);
         let mut config = JobConfig::new("simulated", n_workers);
         config.n_bins = self.plan.n_bins;
+        config.n_retained = NonZeroUsize::new(self.plan.n_retained).unwrap_or(NonZeroUsize::MIN);
         config.snapshot_interval = self.plan.snapshot_interval;
         config.deadlines = Deadlines {
             build: Duration::from_millis(2000),
@@ -207,7 +228,7 @@ impl World {
             step: Duration::from_millis(3000),
             settle: Duration::from_millis(1500),
             finish: Duration::from_millis(20_000),
-            store: Duration::from_millis(500),
+            store: STORE_DEADLINE,
         };
         config.restarts = Restarts {
             n_max: 1000,
@@ -277,6 +298,13 @@ impl World {
         }
         match result {
             Ok(outcome) => self.ended_well(outcome)?,
+            Err(JobError::Fenced { by, .. }) if by > self.core.lock().objects.newest_claim() => {
+                if !self.core.lock().objects.is_damaged {
+                    return Err(format!(
+                        "I12: coordinator {of} says it is fenced by {by}, which nobody has claimed"
+                    ));
+                }
+            }
             Err(JobError::Fenced { .. } | JobError::GivenUp { .. } | JobError::Store(_)) => {}
             Err(error) => {
                 if !self.core.lock().objects.is_damaged {
@@ -340,6 +368,19 @@ impl World {
         self.nudge(actor);
     }
 
+    fn stray_command(&mut self, worker: WorkerId, command: &Command) {
+        let is_meant =
+            |it: &Actor| it.worker.is_some() && it.me == worker && it.generation != command.generation;
+        for actor in 0..self.actors.len() {
+            if is_meant(&self.actors[actor]) {
+                if let Some(inbox) = self.net.borrow_mut().inboxes.get_mut(&actor) {
+                    inbox.push_back(ToWorker::Command(command.clone()));
+                }
+                self.nudge(actor);
+            }
+        }
+    }
+
     fn nudge(&mut self, actor: usize) {
         let Some(it) = self.actors.get_mut(actor) else { return };
         if it.worker.is_some() && !it.is_scheduled {
@@ -357,6 +398,8 @@ impl World {
         let it = &mut self.actors[actor];
         it.is_scheduled = false;
         let Some(worker) = &mut it.worker else { return };
+        #[cfg(feature = "mutants")]
+        crate::mutant::set_worker(it.me.0);
         match worker.step() {
             Ok(Activity::Busy) => self.nudge(actor),
             Ok(Activity::Idle(None)) => {}
@@ -439,9 +482,24 @@ impl World {
                 return;
             }
             Fault::Damage => {
-                let Some(what) = self.core.lock().objects.damage() else { return };
+                let Some((kind, what)) = self.core.lock().objects.damage() else { return };
                 self.core.lock().note(what);
-                "store: damaged object"
+                kind
+            }
+            Fault::DamageEntry => {
+                let Some((kind, what)) = self.core.lock().objects.damage_entry() else { return };
+                self.core.lock().note(what);
+                kind
+            }
+            Fault::FullDisk(time) => {
+                let mut core = self.core.lock();
+                core.objects.full_until = core.nanos().after(time).0;
+                "store: the disk is full for a while"
+            }
+            Fault::TimeJump(time) => {
+                let mut core = self.core.lock();
+                core.now = core.nanos().after(time).0;
+                "time: jump"
             }
             Fault::UserError => return self.context.fail_once(),
         };
@@ -453,11 +511,14 @@ impl World {
         let Some(of) = newest else { return };
         let mut core = self.core.lock();
         core.note(format!("request to coordinator {of}: {ask:?}"));
-        *core.n_unanswered.entry(of).or_default() += 1;
+        let n_requests = if ask == Ask::Flood { FLOOD_REQUESTS } else { 1 };
+        *core.n_unanswered.entry(of).or_default() += n_requests as u64;
         core.counts.add(match ask {
             Ask::Rescale(_) => "request: rescale",
             Ask::Snapshot => "request: snapshot",
             Ask::Savepoint => "request: savepoint",
+            Ask::Nameless => "request: savepoint without a name",
+            Ask::Flood => "request: flood",
             Ask::Suspend => "request: suspend",
             Ask::Cancel => "request: cancel",
         });
@@ -474,6 +535,14 @@ impl World {
             Ask::Snapshot => Request::Snapshot(self.snapshot_reply(of)),
             Ask::Savepoint => {
                 Request::Savepoint(format!("savepoint-{}", self.n_savepoints), self.snapshot_reply(of))
+            }
+            Ask::Nameless => Request::Savepoint(String::new(), self.snapshot_reply(of)),
+            Ask::Flood => {
+                for _ in 1..FLOOD_REQUESTS {
+                    let request = Request::Snapshot(self.snapshot_reply(of));
+                    self.coordinators[of].mailbox.deliver(coordinator::Event::Request(request));
+                }
+                Request::Snapshot(self.snapshot_reply(of))
             }
             Ask::Suspend => Request::Suspend(self.snapshot_reply(of)),
             Ask::Cancel => Request::Cancel(self.reply(of, |_, ()| None)),
@@ -517,6 +586,7 @@ impl World {
     fn calm(&mut self) {
         let mut core = self.core.lock();
         core.is_calm = true;
+        core.objects.full_until = 0;
         core.calm_at = core.now;
         core.objects.latency_us_max = core.objects.latency_us_max.min(2000);
         core.note("calm".to_owned());

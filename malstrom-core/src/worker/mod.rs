@@ -16,6 +16,8 @@ use snapshotting::Snapshotting;
 
 use crate::element::{Barrier, Control};
 use crate::ids::{Generation, RouteVersion, SnapshotId, StageId, WorkerId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::operators::SinkContext;
 use crate::ports::{Nanos, StoreError, WorkerPort};
 use crate::snapshot::{After, OperatorKind};
@@ -125,7 +127,7 @@ impl Worker {
                 self.current = stage;
                 match self.stages[stage].turn(&cx)? {
                     Turn::Busy => is_busy = true,
-                    Turn::Blocked => {}
+                    Turn::Blocked => mark::hit(Mark::OutletBlocked),
                     Turn::Quiet(until) => wake_at = earliest(wake_at, until),
                     Turn::Cut(barrier) => {
                         self.at_cut(stage, barrier)?;
@@ -163,12 +165,17 @@ impl Worker {
 
     fn receive(&mut self, message: ToWorker) -> Result<(), WorkerError> {
         match message {
-            ToWorker::Command(Command { generation, order }) if generation == self.generation => {
+            ToWorker::Command(Command { generation, order })
+                if generation == self.generation || mutant::is(Mutant::GenerationIgnored) =>
+            {
                 self.obey(order)
             }
             ToWorker::Mail(mail) if mail.generation == self.generation => self.mail_arrived(mail),
             // What belongs to another generation is nothing to this one.
-            ToWorker::Command(_) | ToWorker::Mail(_) => Ok(()),
+            ToWorker::Command(_) | ToWorker::Mail(_) => {
+                mark::hit(Mark::StaleCommand);
+                Ok(())
+            }
             ToWorker::Stored { path, result } => {
                 self.stored(&path, result);
                 Ok(())
@@ -198,6 +205,9 @@ impl Worker {
             Order::Committed { id } => self.committed(id),
             Order::Publish(step) => {
                 let version = step.version;
+                if mutant::is(Mutant::RoutedEarly) {
+                    self.stages.iter_mut().for_each(|stage| stage.move_bins(&step.bins));
+                }
                 self.publish(*step);
                 self.report(Fact::Published { version });
                 Ok(())
@@ -225,11 +235,27 @@ impl Worker {
     }
 
     fn at_cut(&mut self, stage: usize, barrier: Barrier) -> Result<(), WorkerError> {
+        if self.is_cut_already(stage, barrier) {
+            return Ok(());
+        }
         match barrier {
             Barrier::Snapshot(id) => self.cut_for_snapshot(stage, id)?,
             Barrier::Route(version) => self.cut_for_route(stage, version)?,
         }
         Ok(())
+    }
+
+    /// A barrier comes to a stage once, but for a mutant that does not align.
+    fn is_cut_already(&self, stage: usize, barrier: Barrier) -> bool {
+        match barrier {
+            Barrier::Snapshot(id) if mutant::is(Mutant::SnapshotUnaligned) => {
+                self.snapshotting.as_ref().is_none_or(|task| task.is_cut(stage, id))
+            }
+            Barrier::Route(version) if mutant::is(Mutant::RouteUnaligned) => {
+                self.moving.as_ref().is_none_or(|moving| moving.is_cut(stage, version))
+            }
+            _ => false,
+        }
     }
 
     fn inject(&mut self, controls: &[Control]) {
@@ -265,12 +291,16 @@ impl Worker {
 
     /// Tells once per route version that all sources have ended here. A step under way may bring partitions.
     fn report_exhausted(&mut self) {
-        if self.moving.is_some() || self.exhausted_at == Some(self.routes) {
+        if self.exhausted_at == Some(self.routes) {
             return;
         }
         let is_exhausted =
             |stage: &mut Box<dyn AnyStage>| stage.inlet().source().is_none_or(|source| source.is_exhausted());
         if self.stages.iter_mut().all(is_exhausted) {
+            if self.moving.is_some() {
+                mark::hit(Mark::ExhaustedHeld);
+                return;
+            }
             self.exhausted_at = Some(self.routes);
             self.report(Fact::Exhausted { version: self.routes });
         }

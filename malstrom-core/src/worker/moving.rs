@@ -19,6 +19,8 @@ use super::messages::{Cargo, Fact, Mail, MoveStep};
 use super::{Barrier, RouteVersion, Worker, WorkerError, WorkerId, stage_id};
 use crate::ids::Bin;
 use crate::limits::ENCODE_SLICE_BYTES;
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::stage::{OpenError, StageError, bins_to};
 use crate::state::AnyState;
 
@@ -33,6 +35,12 @@ pub(super) struct Moving {
     /// Partitions that came before their source was at the cut.
     early: Vec<(String, String, Vec<u8>)>,
     bytes: u64,
+}
+
+impl Moving {
+    pub(super) fn is_cut(&self, stage: usize, version: RouteVersion) -> bool {
+        self.step.version != version || self.at_cut[stage]
+    }
 }
 
 impl Worker {
@@ -51,7 +59,9 @@ impl Worker {
     }
 
     pub(super) fn cut_for_route(&mut self, stage: usize, version: RouteVersion) -> Result<(), WorkerError> {
-        self.stages[stage].flush()?;
+        if !mutant::is(Mutant::BarrierOvertakes) {
+            self.stages[stage].flush()?;
+        }
         self.stages[stage].forward(Barrier::Route(version))?;
         let me = self.me;
         let Some(mut moving) = self.moving.take().filter(|moving| moving.step.version == version) else {
@@ -77,6 +87,10 @@ impl Worker {
                         step.partition
                     ))
                 })?;
+                mark::hit(Mark::PartitionMoved);
+                if mutant::is(Mutant::PartitionKept) {
+                    source.open(&step.partition, Some(&position)).map_err(opened)?;
+                }
                 let cargo =
                     Cargo::Partition { source: name.clone(), partition: step.partition.clone(), position };
                 sent.push((step.to, cargo));
@@ -138,9 +152,11 @@ impl Worker {
                 continue;
             };
             if *at_cut {
-                source.open(&partition, Some(&position)).map_err(opened)?;
+                let position = (!mutant::is(Mutant::PositionReset)).then_some(&position[..]);
+                source.open(&partition, position).map_err(opened)?;
                 moving.coming.remove(&(name, partition));
             } else {
+                mark::hit(Mark::PartitionEarly);
                 moving.early.push((name, partition, position));
             }
             return Ok(());
@@ -174,7 +190,9 @@ impl Worker {
             n_missing += stage.inlet().arrivals().map_or(0, |arrivals| arrivals.n_missing());
         }
         let is_at_cut = moving.at_cut.iter().all(|at_cut| *at_cut);
-        if is_at_cut && moving.leaving.is_empty() && moving.coming.is_empty() && n_missing == 0 {
+        if is_at_cut && moving.leaving.is_empty() && moving.coming.is_empty() && n_missing == 0
+            || is_at_cut && mutant::is(Mutant::MovedEarly) && moving.leaving.is_empty()
+        {
             self.routes = version;
             self.report(Fact::Moved { version, bytes: moving.bytes });
         } else {

@@ -10,6 +10,8 @@ use super::messages::{Fact, RestoreFailure, RestoreOrder};
 use super::{Worker, WorkerError};
 use crate::ids::{Bin, SnapshotId};
 use crate::limits::{OBJECT_BYTES, RESTORE_READS_MAX};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::snapshot::{BlockRef, block};
 use crate::stage::OpenError;
@@ -64,7 +66,10 @@ impl Worker {
         match result {
             Ok(bytes) => restoring.arrived.push_back((extent, bytes)),
             // A store that does not answer says nothing about the bytes: the snapshot is tried again.
-            Err(error @ StoreError::Failed { .. }) => return Err(error.into()),
+            Err(error @ StoreError::Failed { .. }) => {
+                mark::hit(Mark::RestoreRetried);
+                return Err(error.into());
+            }
             Err(error) => {
                 self.restoring = None;
                 self.report(Fact::RestoreFailed(RestoreFailure::Damaged { reason: error.to_string() }));
@@ -144,7 +149,7 @@ impl Worker {
     fn open_all(&mut self, order: &RestoreOrder) -> Result<(), OpenError> {
         // A sink learns its name and generation first: with these it fences older generations before it recovers.
         self.open_sinks()?;
-        if let Some(handles) = &order.sinks {
+        if let Some(handles) = order.sinks.as_ref().filter(|_| !mutant::is(Mutant::SinksUnrecovered)) {
             for stage in &mut self.stages {
                 if let Some(sink) = stage.sink() {
                     let handles = handles.get(sink.name()).map_or(&[][..], Vec::as_slice);

@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
 use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::snapshot::{BlockRef, ObjectRef, block, object_path};
 use crate::state::{AnyState, EncodedBin};
@@ -64,7 +66,9 @@ impl Worker {
     }
 
     pub(super) fn cut_for_snapshot(&mut self, stage: usize, id: SnapshotId) -> Result<(), WorkerError> {
-        self.stages[stage].flush()?;
+        if !mutant::is(Mutant::BarrierOvertakes) {
+            self.stages[stage].flush()?;
+        }
         self.note_cut(stage, id)?;
         self.stages[stage].forward(Barrier::Snapshot(id))?;
         Ok(())
@@ -73,7 +77,13 @@ impl Worker {
     fn note_cut(&mut self, stage: usize, id: SnapshotId) -> Result<(), WorkerError> {
         // The barrier of a snapshot that was given up still cuts: ids only grow, so state must see each of them.
         let mut given_up = Snapshotting::given_up(id);
-        let task = self.snapshotting.as_mut().filter(|task| task.id == id).unwrap_or(&mut given_up);
+        let task = match self.snapshotting.as_mut().filter(|task| task.id == id) {
+            Some(task) => task,
+            None => {
+                mark::hit(Mark::BarrierOfGivenUp);
+                &mut given_up
+            }
+        };
         let built = &mut self.stages[stage];
         built.visit(&mut |state: &mut dyn AnyState| state.freeze(id, task.base));
         if let Some(source) = built.inlet().source() {
@@ -81,7 +91,16 @@ impl Worker {
             task.part.sources.insert(source.name().to_owned(), positions);
         }
         if let Some(sink) = built.sink() {
-            let handles = sink.prepare(id)?;
+            let mut handles = sink.prepare(id)?;
+            if handles.len() > 1 {
+                mark::hit(Mark::HandlesCarried);
+            }
+            if mutant::is(Mutant::HandlesDropped) {
+                handles.drain(..handles.len().saturating_sub(1));
+            }
+            if mutant::is(Mutant::CommittedEarly) {
+                sink.commit(id)?;
+            }
             if sink.kind() == OperatorKind::TransactionalSink {
                 task.part.sinks.insert(sink.name().to_owned(), handles);
             }
@@ -107,7 +126,7 @@ impl Worker {
                 if is_encoded && !task.object.is_empty() {
                     self.store_object(&mut task);
                 }
-                if is_encoded && task.storing.is_empty() {
+                if is_encoded && (task.storing.is_empty() || mutant::is(Mutant::TakenBeforeStored)) {
                     self.report(Fact::SnapshotTaken(Box::new(task.part)));
                 } else {
                     self.snapshotting = Some(task);
@@ -145,6 +164,7 @@ impl Worker {
                 self.store_object(task);
             }
             if is_full {
+                mark::hit(Mark::EncodingSliced);
                 break;
             }
         }
@@ -174,6 +194,10 @@ impl Worker {
 }
 
 impl Snapshotting {
+    pub(super) fn is_cut(&self, stage: usize, id: SnapshotId) -> bool {
+        self.id != id || self.at_cut[stage]
+    }
+
     /// Stands for a snapshot nobody waits for any more: no bin has changed since the end of time, so none is frozen.
     fn given_up(id: SnapshotId) -> Self {
         Self {

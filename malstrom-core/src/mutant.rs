@@ -1,0 +1,133 @@
+//! Deliberate faults, to show that the simulator would find them. `examples/mutants.rs` runs seeds against each.
+//!
+//! # Guarantees
+//! Without the feature `mutants` [`is`] is constantly false, and nothing of a fault is in the program.
+
+macro_rules! mutants {
+    ($($name:ident: $what:literal,)*) => {
+        /// A fault that can be put into the engine.
+        #[cfg_attr(
+            not(feature = "mutants"),
+            expect(unreachable_pub, reason = "it is public with the feature alone")
+        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Mutant {
+            $(
+                #[doc = $what]
+                $name,
+            )*
+        }
+
+        #[cfg(feature = "mutants")]
+        impl Mutant {
+            /// All of them, each with what it does.
+            pub const ALL: &[(Self, &str)] = &[$((Self::$name, $what),)*];
+        }
+    };
+}
+
+mutants! {
+    BarrierAckLost: "the last worker's part of a snapshot is not waited for",
+    SnapshotUnaligned: "a snapshot's barrier is passed on when the first channel has it",
+    RouteUnaligned: "a route's barrier is passed on when the first channel has it",
+    BarrierOvertakes: "barriers overtake records in a batch that is not full",
+    TakenBeforeStored: "a worker reports its part before its objects are stored",
+    SavedForgotten: "a bin touched behind the cut is encoded as it is now",
+    ChangeUnmarked: "a bin that is touched is not marked as changed",
+    TouchedFrozenUnmarked: "a bin touched while frozen is not marked as changed once it is encoded",
+    AbandonedUnmarked: "a bin touched while frozen for a given-up snapshot is not marked as changed",
+    EmptiedCarried: "the block of a bin that is empty now is carried over",
+    BaseTaken: "a snapshot builds upon the one taken before, committed or not",
+    SnapshotIdReused: "the id of a given-up snapshot is given to the next",
+    HandlesDropped: "transactions prepared for a given-up snapshot are not in the next manifest",
+    CommittedEarly: "transactions are made visible when they are prepared",
+    SinksUnrecovered: "a recovery does not make the restored snapshot's transactions visible",
+    AppendAssumed: "an append whose end is not known is taken to have succeeded",
+    ClaimUnchecked: "a claim is not checked against what lies behind it in the log",
+    CommitUnchecked: "a commit is not checked against its own claim",
+    FenceIgnored: "commits of fenced coordinators count",
+    GenerationIgnored: "a worker obeys any generation",
+    ReportsOfAnyGeneration: "the coordinator believes workers of any generation",
+    ClaimTrimmed: "the newest claim is trimmed",
+    NeededCollected: "objects are deleted that only older retained commits need",
+    DamageForgotten: "a damaged commit is tried again and again",
+    RestoredEverywhere: "each bin is restored on every worker",
+    SwitchedUnpublished: "a route is switched before all know of it",
+    RoutedEarly: "records are routed by the new table before the cut",
+    MovedEarly: "a step is reported done while bins are on their way",
+    MovedBinKept: "the old owner of a bin keeps its state",
+    MovedMarkLost: "a bin that moves forgets when it was changed",
+    AsideDropped: "records kept aside for a bin on its way are dropped",
+    AsideOvertaken: "records kept aside are worked on behind what came later",
+    WatermarkOvertakes: "a watermark overtakes records kept aside",
+    PartitionKept: "the old reader of a partition reads on",
+    PositionReset: "a partition that moves is read from its beginning",
+    NewcomerBlank: "a newcomer does not know the last commit",
+    OpenCutWelcome: "a newcomer is connected while barriers of a given-up snapshot are on their way",
+    SentTwice: "a batch is sent to another worker twice",
+    HashUnstable: "the hash of a key depends on the worker",
+    ExhaustedStale: "that a worker's sources had ended before a step is taken to hold behind it",
+    EndedEarly: "the stream ends when the first worker's sources have ended",
+    FinishedUncommitted: "a job ends without a last snapshot",
+    RescaledUndurable: "a rescale is answered before it is durable",
+    LossUnnoticed: "a lost worker is not noticed",
+    RequestsForgotten: "requests that wait at the end are not answered",
+}
+
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub(crate) const fn is(_: Mutant) -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+pub(crate) use active::*;
+
+#[cfg(feature = "mutants")]
+mod active {
+    use std::cell::Cell;
+
+    use super::Mutant;
+
+    std::thread_local! {
+        static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
+        static WORKER: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Whether this is the fault that this thread's engine has.
+    pub(crate) fn is(mutant: Mutant) -> bool {
+        ACTIVE.get() == Some(mutant)
+    }
+
+    /// Puts a fault into this thread's engine; what it had before.
+    pub(crate) fn activate(mutant: Option<Mutant>) -> Option<Mutant> {
+        ACTIVE.replace(mutant)
+    }
+
+    /// The worker that has its turn, for faults by which workers differ.
+    pub(crate) fn worker() -> u32 {
+        WORKER.get()
+    }
+
+    pub(crate) fn set_worker(worker: u32) {
+        WORKER.set(worker);
+    }
+}
+
+/// Runs a check of the simulator itself, which must not share the engine's fault.
+pub(crate) fn without<T>(check: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "mutants")]
+    let before = activate(None);
+    let result = check();
+    #[cfg(feature = "mutants")]
+    activate(before);
+    result
+}
+
+/// The worker that has its turn; 0 without the feature.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub(crate) const fn worker() -> u32 {
+    0
+}
