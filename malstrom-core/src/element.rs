@@ -12,8 +12,14 @@
 //! - A barrier of a snapshot or of a route comes once per channel; snapshot ids and route versions only grow.
 //! - After `Idle` the channel is left out of the merge of watermarks until the next record or watermark.
 //! - Nothing follows `Suspend` or `End`.
+//!
+//! [`Grammar`] checks the same of a channel, rule by rule.
+
+mod grammar;
 
 use std::fmt;
+
+pub use grammar::{Grammar, Ungrammatical};
 
 use serde::{Deserialize, Serialize};
 
