@@ -1,15 +1,16 @@
-//! Every interleaving of a small run: two workers, one snapshot, one step of a rescale, and a crash at every point.
+//! Every interleaving of small runs: two workers, one to three records, one snapshot, one step of a rescale in which both bins
+//! and the partition move, and a crash at every point.
 //!
 //! # What is enumerated
-//! Each worker's steps, and the arrival of every command, every parcel between the two workers, every mail and every
-//! answer of the store, in every order that the ports allow. From each state also the crash of all workers. Two
-//! orders after which both workers have seen the same lead to one state, which is followed once: a worker is a
-//! function of what it sees. What a crash leaves is the commit, its objects and the sink, so states that agree in
-//! these recover in the same way, which is followed once too.
+//! The moment at which each record is there, and the arrival of every parcel between the two workers and of every
+//! mail, in every order that the ports allow; in some runs of every command too, in others each step of each worker.
+//! From each state also the crash of all workers. Two orders after which both workers have seen the same lead to one
+//! state, which is followed once: a worker is a function of what it sees. What a crash leaves is the commit, its
+//! objects and the sink, so states that agree in these recover in the same way, which is followed once too.
 //!
 //! # What is not
-//! The workers' channels to themselves deliver at once, a step that finds nothing to do is left out, and the end of
-//! the stream behind the last step of the rescale is run in one order.
+//! The workers' channels to themselves and the store deliver at once, a step that finds nothing to do is left out,
+//! and the end of the stream behind the last of it is run in one order. `--nocapture` shows how many there were.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,10 +96,20 @@ enum Grain {
     Arrival,
 }
 
+/// What arrives in every order; the rest arrives at once.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    /// Parcels between the workers, and mail.
+    Streams,
+    /// These and commands.
+    Commands,
+}
+
 /// How large a run is.
 #[derive(Clone, Copy, Debug)]
 struct Scenario {
     grain: Grain,
+    held: Held,
     n_records: u64,
     has_snapshot: bool,
     has_move: bool,
@@ -127,7 +138,7 @@ struct World {
 impl World {
     fn new(scenario: Scenario) -> Self {
         let Scenario { grain, n_records, has_snapshot, .. } = scenario;
-        let fed = Rc::new(Cell::new(if grain == Grain::Step { n_records } else { 0 }));
+        let fed = Rc::new(Cell::new(0));
         let feed = fed.clone();
         let out = Collected::new();
         let sink = out.clone();
@@ -143,11 +154,19 @@ impl World {
                 })
                 .transactional_sink("out", sink.sink());
         });
-        rig.hold(|link| match link {
-            Link::Channel(_, from, to) => from != to,
-            Link::Command(_) | Link::Mail(..) | Link::Store(_) => true,
-        });
         rig.start(2).unwrap();
+        rig.drain().unwrap();
+        fed.set(if grain == Grain::Step { n_records } else { 0 });
+        rig.hold(match scenario.held {
+            Held::Streams => |link| {
+                matches!(link, Link::Channel(_, from, to) if from != to) || matches!(link, Link::Mail(..))
+            },
+            Held::Commands => |link| match link {
+                Link::Channel(_, from, to) => from != to,
+                Link::Command(_) | Link::Mail(..) => true,
+                Link::Store(_) => false,
+            },
+        });
         let mut world = Self { scenario, fed, rig, phase: Phase::Snapshot, out, asleep: [false; 2] };
         if has_snapshot {
             world.rig.begin_snapshot(After::Run);
@@ -169,7 +188,8 @@ impl World {
             Action::Step(worker) => self.asleep[worker.index()] = !self.rig.step(worker).unwrap(),
             Action::Deliver(link) => {
                 self.rig.deliver(link);
-                let (Link::Channel(_, _, to) | Link::Command(to) | Link::Mail(_, to) | Link::Store(to)) = link;
+                let (Link::Channel(_, _, to) | Link::Command(to) | Link::Mail(_, to) | Link::Store(to)) =
+                    link;
                 self.asleep[to.index()] = false;
             }
             Action::Feed => {
@@ -177,16 +197,19 @@ impl World {
                 self.asleep = [false; 2];
             }
         }
-        if self.scenario.grain == Grain::Arrival {
-            while let Some(worker) = (0..2).map(WorkerId).find(|worker| !self.asleep[worker.index()]) {
-                self.asleep[worker.index()] = !self.rig.step(worker).unwrap();
-            }
-        }
         self.coordinate();
+        while self.scenario.grain == Grain::Arrival {
+            let Some(worker) = (0..2).map(WorkerId).find(|worker| !self.asleep[worker.index()]) else {
+                break;
+            };
+            self.asleep[worker.index()] = !self.rig.step(worker).unwrap();
+            self.coordinate();
+        }
     }
 
     /// What the coordinator does next, as soon as it can.
     fn coordinate(&mut self) {
+        let before = self.phase;
         match self.phase {
             Phase::Snapshot if self.rig.is_taken() => {
                 self.rig.commit();
@@ -198,6 +221,9 @@ impl World {
             }
             Phase::Move if self.rig.is_moved() => self.phase = Phase::Done,
             _ => {}
+        }
+        if self.phase != before {
+            self.asleep = [false; 2];
         }
     }
 
@@ -313,8 +339,8 @@ impl Explorer {
     }
 }
 
-fn enumerate(grain: Grain, n_records: u64, has_snapshot: bool, has_move: bool) {
-    let scenario = Scenario { grain, n_records, has_snapshot, has_move };
+fn enumerate(grain: Grain, held: Held, n_records: u64, has_snapshot: bool, has_move: bool) {
+    let scenario = Scenario { grain, held, n_records, has_snapshot, has_move };
     let expected = by_key(World::new(scenario).crash());
     assert_eq!(expected.values().map(Vec::len).sum::<usize>() as u64, n_records);
     let path = Rc::new(RefCell::new(Vec::new()));
@@ -333,8 +359,21 @@ fn enumerate(grain: Grain, n_records: u64, has_snapshot: bool, has_move: bool) {
 }
 
 #[test]
-fn explore_by_hand() {
-    let words: Vec<u64> = std::env::var("SCENARIO").unwrap().split(' ').map(|w| w.parse().unwrap()).collect();
-    let grain = if words[0] == 0 { Grain::Step } else { Grain::Arrival };
-    enumerate(grain, words[1], words[2] == 1, words[3] == 1);
+fn a_snapshot_then_a_move_of_every_bin_with_streams_in_every_order() {
+    enumerate(Grain::Arrival, Held::Streams, 2, true, true);
+}
+
+#[test]
+fn a_move_of_every_bin_with_commands_in_every_order_too() {
+    enumerate(Grain::Arrival, Held::Commands, 1, false, true);
+}
+
+#[test]
+fn a_snapshot_with_commands_in_every_order_too() {
+    enumerate(Grain::Arrival, Held::Commands, 3, true, false);
+}
+
+#[test]
+fn a_snapshot_step_by_step() {
+    enumerate(Grain::Step, Held::Streams, 3, true, false);
 }
