@@ -302,7 +302,7 @@ impl<O: Clone + 'static> Run<O> {
         self.rig.drain()?;
         self.rig.crash();
         self.feed(n_fed);
-        self.rig.start(if n_fed % 3 == 0 { 1 } else { 2 })
+        self.rig.start(if n_fed.is_multiple_of(3) { 1 } else { 2 })
     }
 }
 
