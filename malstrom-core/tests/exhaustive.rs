@@ -12,6 +12,7 @@
 //! The workers' channels to themselves and the store deliver at once, a step that finds nothing to do is left out,
 //! and the end of the stream behind the last of it is run in one order. `--nocapture` shows how many there were.
 
+#![expect(clippy::print_stdout, reason = "it says how large the runs were")]
 #![expect(clippy::unwrap_used, reason = "a test: what cannot go on is a failure")]
 
 use std::cell::{Cell, RefCell};
