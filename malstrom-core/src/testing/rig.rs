@@ -78,7 +78,9 @@ impl From<StoreError> for RigError {
     }
 }
 
-/// Workers that do what they are told, when they are told. See the [module](self).
+/// A few real workers over ports driven by hand, and a coordinator of a page: they do what they are told, when they
+/// are told. The [`OperatorTester`](super::OperatorTester) is made of it; for whole jobs with faults there is
+/// [`Simulation`](super::Simulation).
 pub struct Rig {
     define: Rc<dyn Fn(&Job)>,
     config: RigConfig,
