@@ -14,8 +14,14 @@
 //! - After `Idle` the channel is left out of the merge of watermarks until the next record or watermark, or the
 //!   barrier of a route.
 //! - Nothing follows `Suspend` or `End`.
+//!
+//! [`Grammar`] checks the same of a channel, rule by rule.
+
+mod grammar;
 
 use std::fmt;
+
+pub use grammar::{Grammar, Ungrammatical};
 
 use serde::{Deserialize, Serialize};
 

@@ -32,6 +32,8 @@ mod context;
 mod executor;
 mod faults;
 mod net;
+mod operator_tester;
+mod rig;
 mod rng;
 mod store;
 mod trace;
@@ -45,6 +47,8 @@ use std::time::Duration;
 
 pub use context::{Item, Output, SimContext, SimReader, SimSink, SimSource, Watch};
 pub use faults::FaultCounts;
+pub use operator_tester::{Feed, Mode, OperatorTester, TesterFailure, TesterReport};
+pub use rig::{Link, Rig, RigConfig, RigError};
 pub use rng::Rng;
 pub use world::End;
 
