@@ -145,6 +145,11 @@ impl Plan {
                 }
             }
         }
+        // One coordinator may have read an entry before it was harmed, and restore it after another could not read it and
+        // has retracted what it made visible. No log can find that out, so only one coordinator is alive at such a time.
+        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::PauseCoordinator(_))) {
+            plan.faults.retain(|(_, fault)| *fault != Fault::DamageEntry);
+        }
         let asks: [fn(&mut Rng) -> Ask; 5] = [
             |rng| {
                 Ask::Rescale(match rng.below(12) {
