@@ -109,10 +109,10 @@ impl Coordinator {
     /// Makes the scale that was asked for durable, lets go who has nothing left, and answers. Also called when a
     /// recovery has rebuilt at that scale.
     pub(super) async fn complete_rescale(&mut self) -> Result<(), Failure> {
-        if self.interrupted.as_ref().is_some_and(|rescale| rescale.from != rescale.to) {
-            if !mutant::is(Mutant::RescaledUndurable) {
-                self.make_durable().await?;
-            }
+        if self.interrupted.as_ref().is_some_and(|rescale| rescale.from != rescale.to)
+            && !mutant::is(Mutant::RescaledUndurable)
+        {
+            self.make_durable().await?;
         }
         if self.n_live > self.n_wanted {
             mark::hit(Mark::WorkersLetGo);

@@ -31,6 +31,9 @@ pub(super) enum Fault {
     UserError,
 }
 
+/// How the details of a fault are drawn.
+type DrawFault = fn(&mut Rng) -> Fault;
+
 /// Something that is asked of the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -123,7 +126,7 @@ impl Plan {
         }
         plan.snapshot_deadline = Duration::from_millis([100, 300, 1500][rng.below(3) as usize]);
         let draw = |rng: &mut Rng| Duration::from_micros(rng.below(chaos_ms * 1000));
-        let kinds: [(u64, fn(&mut Rng) -> Fault); 10] = [
+        let kinds: [(u64, DrawFault); 10] = [
             (300, |_| Fault::CrashWorker),
             (300, |_| Fault::CrashCoordinator),
             (300, |rng| Fault::PauseCoordinator(rng.micros(1000, 3_000_000))),
@@ -141,6 +144,11 @@ impl Plan {
                     plan.faults.push((draw(rng), kind(rng)));
                 }
             }
+        }
+        // One coordinator may have read an entry before it was harmed, and restore it after another could not read it and
+        // has retracted what it made visible. No log can find that out, so only one coordinator is alive at such a time.
+        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::PauseCoordinator(_))) {
+            plan.faults.retain(|(_, fault)| *fault != Fault::DamageEntry);
         }
         let asks: [fn(&mut Rng) -> Ask; 5] = [
             |rng| {
