@@ -71,6 +71,8 @@ pub(super) struct Objects {
     /// Every commit that was ever made by who had the newest claim: the snapshot, and the scale.
     committed: BTreeMap<SnapshotId, u32>,
     newest_claim: Generation,
+    /// The newest claim that stands: one that landed where the log had been trimmed claims nothing.
+    standing_claim: Generation,
     /// Numbers that were deleted. A put that takes effect only after its entry was trimmed brings the entry back;
     /// whoever restores it finds its objects gone and goes on to another, and the next collection trims it again.
     trimmed: BTreeSet<u64>,
@@ -94,6 +96,7 @@ impl Objects {
             entries: BTreeMap::new(),
             committed: BTreeMap::new(),
             newest_claim: Generation(0),
+            standing_claim: Generation(0),
             trimmed: BTreeSet::new(),
             is_damaged: false,
             calls: BTreeMap::new(),
@@ -144,8 +147,13 @@ impl Objects {
 
     fn note_entry(&mut self, number: u64, entry: LogEntry) {
         match &entry {
-            LogEntry::Claimed { generation, .. } => self.newest_claim = self.newest_claim.max(*generation),
-            LogEntry::Committed { manifest, .. } if manifest.generation >= self.newest_claim => {
+            LogEntry::Claimed { generation, .. } => {
+                self.newest_claim = self.newest_claim.max(*generation);
+                if !self.trimmed.contains(&number) {
+                    self.standing_claim = self.standing_claim.max(*generation);
+                }
+            }
+            LogEntry::Committed { manifest, .. } if manifest.generation >= self.standing_claim => {
                 self.committed.insert(manifest.snapshot, manifest.routes.n_workers);
             }
             LogEntry::Committed { .. } => {}
