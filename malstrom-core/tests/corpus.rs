@@ -1,4 +1,6 @@
 //! Replays what fuzzing has gathered: valid bytes, and bytes that are interesting because they are not.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 //!
 //! `just fuzz` adds to the corpus. An input that made a decoder panic stays in it for ever.
 

@@ -144,7 +144,8 @@ fn a_panic_in_a_users_closure_is_recovered_from_and_nothing_counts_twice() {
         .unwrap();
     let outcome = job.run().unwrap();
     assert_eq!(counted(&outcome), expected());
-    assert_eq!(outcome.recoveries.len(), 2);
+    // The second panic may come before the first recovery is complete: then one recovery answers both.
+    assert!((1..=2).contains(&outcome.recoveries.len()), "{:?}", outcome.recoveries);
     assert!(outcome.recoveries[0].reason.contains("the fuse has blown"), "{:?}", outcome.recoveries[0]);
     assert!(outcome.recoveries[0].reason.contains("jobs.rs"), "{:?}", outcome.recoveries[0]);
 }

@@ -6,6 +6,8 @@
 //! show here, and the ring itself is a model: that it works is `rtrb`'s business. A rest here has no end of its own, so
 //! that a lost wake-up is a deadlock and not just a delay.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::cell::Cell;
 use std::convert::Infallible;
 
