@@ -53,6 +53,26 @@ impl KeyBytes {
         }
     }
 
+    /// A key of the first `len` bytes of a word, counted from its least significant one. Cheaper than [`new`](Self::new)
+    /// where 16 bytes can be read at once, since the length decides no branch.
+    ///
+    /// ```
+    /// use malstrom_core::key::KeyBytes;
+    ///
+    /// let text = u128::from_le_bytes(*b"storm in a glass");
+    /// assert_eq!(KeyBytes::from_first(text, 5), KeyBytes::from("storm"));
+    /// ```
+    ///
+    /// # Panics
+    /// If `len` is more than [`INLINE_BYTES_MAX`](Self::INLINE_BYTES_MAX).
+    #[inline]
+    #[must_use]
+    pub fn from_first(word: u128, len: usize) -> Self {
+        assert!(len <= Self::INLINE_BYTES_MAX, "a key of {len} bytes does not lie in one word");
+        let kept = word & ((1 << (8 * len)) - 1);
+        Self { inline: (kept | (len as u128) << 120).to_le_bytes() }
+    }
+
     /// The bytes.
     #[inline]
     #[must_use]

@@ -14,12 +14,14 @@ mod stdin;
 mod stdout;
 mod text;
 mod text_files;
+mod words;
 mod zipf_text;
 
 pub use files::{FilesError, PartHandle, TransactionalFiles, read_parts};
 pub use lines::LineTooLong;
 pub use stdin::{Stdin, StdinError, StdinReader};
 pub use stdout::Stdout;
-pub use text::{IntoWords, Line, Words};
+pub use text::Line;
 pub use text_files::{TextFileReader, TextFiles, TextFilesError};
+pub use words::{IntoWords, Words};
 pub use zipf_text::{ZipfLines, ZipfReader, ZipfText, ZipfTextError};

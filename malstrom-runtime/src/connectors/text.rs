@@ -4,9 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 
 use bytes::Bytes;
-use malstrom_core::key::KeyBytes;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::words::{IntoWords, Words};
 
 /// A line without its newline: any bytes, UTF-8 or not.
 ///
@@ -28,7 +29,7 @@ impl Line {
     #[inline]
     #[must_use]
     pub fn words(&self) -> Words<'_> {
-        Words { rest: &self.0 }
+        Words::of(&self.0)
     }
 
     /// The words of the line as keys, for `flat_map`.
@@ -41,7 +42,7 @@ impl Line {
     #[inline]
     #[must_use]
     pub fn into_words(self) -> IntoWords {
-        IntoWords { line: self, at: 0 }
+        IntoWords::of(self)
     }
 
     /// The line as text, if it is UTF-8.
@@ -141,51 +142,6 @@ impl<'de> Deserialize<'de> for Line {
         deserializer.deserialize_byte_buf(LineVisitor)
     }
 }
-
-/// The words of a [`Line`]; see [`Line::words`].
-#[derive(Clone, Debug)]
-pub struct Words<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let start = self.rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
-        let rest = &self.rest[start..];
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-        let (word, rest) = rest.split_at(end);
-        self.rest = rest;
-        Some(word)
-    }
-}
-
-impl std::iter::FusedIterator for Words<'_> {}
-
-/// The words of a [`Line`] as keys; see [`Line::into_words`].
-#[derive(Clone, Debug)]
-pub struct IntoWords {
-    line: Line,
-    at: usize,
-}
-
-impl Iterator for IntoWords {
-    type Item = KeyBytes;
-
-    #[inline]
-    fn next(&mut self) -> Option<KeyBytes> {
-        let rest = &self.line[self.at..];
-        let start = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
-        let rest = &rest[start..];
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-        self.at += start + end;
-        Some(KeyBytes::from(&rest[..end]))
-    }
-}
-
-impl std::iter::FusedIterator for IntoWords {}
 
 struct LineVisitor;
 

@@ -1,0 +1,206 @@
+//! Cuts lines into words: 64 bytes at a time, of which one word of bits says where white space is.
+
+use malstrom_core::key::KeyBytes;
+
+use super::text::Line;
+
+/// The words of a [`Line`]; see [`Line::words`].
+#[derive(Clone, Debug)]
+pub struct Words<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn of(line: &'a [u8]) -> Self {
+        Self { rest: line }
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        let rest = &self.rest[start..];
+        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        let (word, rest) = rest.split_at(end);
+        self.rest = rest;
+        Some(word)
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut each: F) -> B {
+        let mut folded = Some(init);
+        for_each_word(self.rest, |start, end| {
+            folded = folded.take().map(|so_far| each(so_far, &self.rest[start..end]));
+        });
+        folded.expect("a fold goes on from what it made last")
+    }
+}
+
+impl std::iter::FusedIterator for Words<'_> {}
+
+/// The words of a [`Line`] as keys; see [`Line::into_words`].
+///
+/// Taken one by one they cost several times as much as all at once (by `for_each`, which is what `flat_map` does).
+#[derive(Clone, Debug)]
+pub struct IntoWords {
+    line: Line,
+    at: usize,
+}
+
+impl IntoWords {
+    #[inline]
+    pub(super) fn of(line: Line) -> Self {
+        Self { line, at: 0 }
+    }
+}
+
+impl Iterator for IntoWords {
+    type Item = KeyBytes;
+
+    #[inline]
+    fn next(&mut self) -> Option<KeyBytes> {
+        let mut words = Words { rest: &self.line[self.at..] };
+        let word = words.next().map(KeyBytes::from);
+        self.at = self.line.len() - words.rest.len();
+        word
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut each: F) -> B {
+        let bytes = &self.line[self.at..];
+        let mut folded = Some(init);
+        for_each_word(bytes, |start, end| {
+            folded = folded.take().map(|so_far| each(so_far, key(bytes, start, end)));
+        });
+        folded.expect("a fold goes on from what it made last")
+    }
+}
+
+impl std::iter::FusedIterator for IntoWords {}
+
+/// The bytes from `start` to `end` as a key. A short one is cut from 16 bytes read at once, before or behind it in the
+/// line, so that its length decides no branch: it would be mispredicted for every other word.
+#[inline]
+fn key(bytes: &[u8], start: usize, end: usize) -> KeyBytes {
+    let len = end - start;
+    if len <= KeyBytes::INLINE_BYTES_MAX {
+        if let Some(window) = bytes[start..].first_chunk::<16>() {
+            return KeyBytes::from_first(u128::from_le_bytes(*window), len);
+        }
+        if let Some(window) = bytes[..end].last_chunk::<16>() {
+            return KeyBytes::from_first(u128::from_le_bytes(*window) >> (8 * (16 - len)), len);
+        }
+    }
+    KeyBytes::from(&bytes[start..end])
+}
+
+/// Calls `each` with the beginning and the end of every word.
+#[inline]
+fn for_each_word(bytes: &[u8], mut each: impl FnMut(usize, usize)) {
+    let mut word_start = None;
+    for (block, base) in bytes.chunks(BLOCK_BYTES).zip((0..).step_by(BLOCK_BYTES)) {
+        let words = !spaces(block);
+        let was_in_word = u64::from(word_start.is_some());
+        // A bit where a word begins, and one where it has ended.
+        let mut edges = words ^ (words << 1 | was_in_word);
+        let mut next_edge = || {
+            let edge = base + edges.trailing_zeros() as usize;
+            let is_any = edges != 0;
+            edges &= edges.wrapping_sub(1);
+            is_any.then_some(edge)
+        };
+        if let Some(start) = word_start {
+            let Some(end) = next_edge() else { continue };
+            each(start, end);
+        }
+        loop {
+            word_start = next_edge();
+            let Some(start) = word_start else { break };
+            let Some(end) = next_edge() else { break };
+            each(start, end);
+        }
+    }
+    if let Some(start) = word_start {
+        each(start, bytes.len());
+    }
+}
+
+const BLOCK_BYTES: usize = 64;
+const LANE_BYTES: usize = 8;
+
+/// A bit for each of at most 64 bytes, set where white space is, and behind their end.
+#[inline]
+fn spaces(block: &[u8]) -> u64 {
+    let n = block.len();
+    debug_assert!(n <= BLOCK_BYTES);
+    let mut bits = if n < BLOCK_BYTES { u64::MAX << n } else { 0 };
+    let (lanes, rest) = block.as_chunks::<LANE_BYTES>();
+    for (at, lane) in lanes.iter().enumerate() {
+        bits |= spaces_in_lane(u64::from_le_bytes(*lane)) << (at * LANE_BYTES);
+    }
+    if !rest.is_empty() {
+        match block.last_chunk::<LANE_BYTES>() {
+            Some(last) => bits |= spaces_in_lane(u64::from_le_bytes(*last)) << (n - LANE_BYTES),
+            None => {
+                let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+                bits |= spaces_in_lane(word);
+            }
+        }
+    }
+    bits
+}
+
+/// A bit for each byte of the word, set where ASCII white space is: 9, 10, 12, 13 and 32.
+#[inline]
+fn spaces_in_lane(bytes: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7f * ONES;
+    // All sums stay within their byte, because its top bit is left out; in each result only the top bits mean something.
+    let low = bytes & LOW;
+    let is_other_than = |byte: u64| {
+        let differs = bytes ^ (byte * ONES);
+        ((differs & LOW) + LOW) | differs
+    };
+    let is_at_least = |byte: u64| low + (0x80 - byte) * ONES;
+    let is_control = is_at_least(9) & !is_at_least(14) & !bytes & is_other_than(11);
+    let is_space = (is_control | !is_other_than(32)) & !LOW;
+    // Gathers the top bits into one byte.
+    (is_space >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(text: &[u8]) -> Vec<Vec<u8>> {
+        let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.map(<[u8]>::to_vec).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_the_same_taken_one_by_one_and_all_at_once(
+            text in prop::collection::vec(prop_oneof![3 => any::<u8>(), 2 => Just(b' '), 6 => b'a'..b'd', 1 => 8_u8..14], 0..300),
+            n_taken in 0_usize..4,
+        ) {
+            let line = Line::from(&text[..]);
+            let expected = split(&text);
+            prop_assert_eq!(line.words().map(<[u8]>::to_vec).collect::<Vec<_>>(), &expected[..]);
+            let mut one_by_one = line.words();
+            let first: Vec<_> = one_by_one.by_ref().take(n_taken).map(<[u8]>::to_vec).collect();
+            let mut rest = Vec::new();
+            one_by_one.for_each(|word| rest.push(word.to_vec()));
+            prop_assert_eq!([first, rest].concat(), &expected[..]);
+            let mut keys = line.into_words();
+            let mut taken: Vec<_> = keys.by_ref().take(n_taken).collect();
+            keys.for_each(|word| taken.push(word));
+            let expected: Vec<_> = expected.into_iter().map(KeyBytes::from).collect();
+            prop_assert_eq!(taken, expected);
+        }
+    }
+}
