@@ -131,7 +131,7 @@ impl<T> Lane<T> {
         Self { channel, building: Box::default(), waiting: VecDeque::new() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, record: Record<T>) {
         self.building.push(record);
         if self.building.len() >= BATCH_RECORDS {

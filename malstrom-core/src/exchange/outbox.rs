@@ -35,7 +35,7 @@ impl<K: Data + Hash, V: Data> Outbox<K, V> {
 }
 
 impl<K: Data + Hash, V: Data> Emit<Keyed<K, V>> for Outbox<K, V> {
-    #[inline]
+    #[inline(always)]
     fn emit(&mut self, record: Record<Keyed<K, V>>) {
         let owner = self.owners[bin_of(record.value.hash, self.mask)];
         self.lanes[owner as usize].push(record);

@@ -11,8 +11,8 @@ use crate::element::{Control, Record, Timestamp};
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 
-/// Records that travel together. Times are kept as runs of equal ones, so that a stream without event time carries
-/// a few bytes of it per batch.
+/// Records that travel together. Times are kept as runs of equal ones, each with the place where it begins: a stream
+/// without event time carries a few bytes of it per batch, and a record in a run writes nothing but its value.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Batch<T> {
     values: Vec<T>,
@@ -29,11 +29,16 @@ impl<T> Batch<T> {
     /// Adds a record at the end.
     #[inline]
     pub fn push(&mut self, record: Record<T>) {
-        self.values.push(record.value);
-        match self.times.last_mut() {
-            Some((time, run)) if *time == record.time => *run += 1,
-            _ => self.times.push((record.time, 1)),
+        if self.times.last().is_none_or(|(time, _)| *time != record.time) {
+            self.begin_run(record.time);
         }
+        self.values.push(record.value);
+    }
+
+    #[cold]
+    fn begin_run(&mut self, time: Timestamp) {
+        let start = u32::try_from(self.values.len()).expect("a batch has fewer than 2^32 records");
+        self.times.push((time, start));
     }
 
     /// How many records there are.
@@ -58,33 +63,38 @@ impl<T> Batch<T> {
     /// the batch is empty afterwards and keeps its memory.
     #[inline]
     pub fn drain_ahead(&mut self, ahead: usize, mut each: impl FnMut(Option<&T>, Record<T>)) {
+        let n = self.values.len();
         let mut values = self.values.drain(..);
-        for (time, run) in self.times.drain(..) {
-            for _ in 0..run {
-                let Some(value) = values.next() else { return };
+        for (at, &(time, start)) in self.times.iter().enumerate() {
+            let end = self.times.get(at + 1).map_or(n, |(_, start)| *start as usize);
+            for _ in start as usize..end {
+                let Some(value) = values.next() else { break };
                 let upcoming = ahead.checked_sub(1).and_then(|at| values.as_slice().get(at));
                 each(upcoming, Record { time, value });
             }
         }
+        drop(values);
+        self.times.clear();
     }
 
     /// Takes all records in order; the batch is empty afterwards and keeps its memory.
     #[inline]
     pub fn drain(&mut self) -> impl Iterator<Item = Record<T>> + '_ {
-        let mut runs = self.times.drain(..);
-        let (mut time, mut left) = (Timestamp::MIN, 0_u32);
-        self.values.drain(..).map(move |value| {
-            if left == 0 {
-                (time, left) = runs.next().unwrap_or((Timestamp::MIN, u32::MAX));
+        let mut runs = self.times.drain(..).peekable();
+        let mut time = Timestamp::MIN;
+        self.values.drain(..).enumerate().map(move |(at, value)| {
+            if let Some((began, _)) = runs.next_if(|(_, start)| *start as usize == at) {
+                time = began;
             }
-            left -= 1;
             Record { time, value }
         })
     }
 
     fn is_consistent(&self) -> bool {
-        self.times.iter().map(|(_, run)| *run as usize).sum::<usize>() == self.values.len()
-            && self.times.iter().all(|(_, run)| *run > 0)
+        let mut starts = self.times.iter().map(|(_, start)| *start as usize);
+        starts.next() == (!self.values.is_empty()).then_some(0)
+            && self.times.is_sorted_by(|(_, one), (_, next)| one < next)
+            && starts.all(|start| start < self.values.len())
     }
 }
 

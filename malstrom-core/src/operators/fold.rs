@@ -30,10 +30,10 @@ where
 {
     type Out = Keyed<K, S>;
 
-    #[inline]
+    #[inline(always)]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, S>>) {
         let Keyed { hash, key, value } = record.value;
-        let (_, state) = self.state.get_or_insert_with(hash, key.clone(), &mut self.init);
+        let (_, state) = self.state.get_or_insert_with(hash, &key, &mut self.init);
         (self.add)(state, value);
         let value = state.clone();
         out.emit(Record { time: record.time, value: Keyed { hash, key, value } });
@@ -70,10 +70,10 @@ where
 {
     type Out = Keyed<K, S>;
 
-    #[inline]
+    #[inline(always)]
     fn process(&mut self, record: Record<Keyed<K, V>>, _: &mut impl Emit<Keyed<K, S>>) {
         let Keyed { hash, key, value } = record.value;
-        let (_, state) = self.0.state.get_or_insert_with(hash, key, &mut self.0.init);
+        let (_, state) = self.0.state.get_or_insert_with(hash, &key, &mut self.0.init);
         (self.0.add)(state, value);
     }
 

@@ -28,10 +28,10 @@ where
 {
     type Out = Keyed<K, W>;
 
-    #[inline]
+    #[inline(always)]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, W>>) {
         let Keyed { hash, key, value } = record.value;
-        let (kept, state) = self.state.get_or_insert_with(hash, key.clone(), S::default);
+        let (kept, state) = self.state.get_or_insert_with(hash, &key, S::default);
         let value = (self.map)(kept, state, value);
         out.emit(Record { time: record.time, value: Keyed { hash, key, value } });
     }

@@ -71,7 +71,7 @@ where
     #[inline]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, Op::Out>>) {
         let Keyed { hash, key, value } = record.value;
-        let (kept, Kept(state)) = self.state.get_or_insert_with(hash, key.clone(), || Kept(None));
+        let (kept, Kept(state)) = self.state.get_or_insert_with(hash, &key, || Kept(None));
         let mut out = WithKey { hash, key: &key, out };
         self.operator.process(kept, state, Record { time: record.time, value }, &mut out);
         if state.is_none() {

@@ -27,13 +27,12 @@ where
 {
     type Out = Keyed<K, V>;
 
-    #[inline]
+    #[inline(always)]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, V>>) {
         let Keyed { hash, key, value } = record.value;
         let mut first = Some(value);
-        let (_, state) = self
-            .state
-            .get_or_insert_with(hash, key.clone(), || first.take().expect("a state is made at most once"));
+        let (_, state) =
+            self.state.get_or_insert_with(hash, &key, || first.take().expect("a state is made at most once"));
         if let Some(value) = first {
             (self.combine)(state, value);
         }

@@ -72,6 +72,8 @@ const PACKING_NONE: u8 = 0;
 const PACKING_LZ4: u8 = 1;
 const HEAD_BYTES: usize = 10;
 const CHECKSUM_BYTES: usize = 4;
+/// Bytes that are packed to see whether all should be.
+const SAMPLE_BYTES: usize = 1 << 10;
 /// One byte of an LZ4 block stands for at most so many of content.
 const LZ4_EXPANSION_MAX: u64 = 255;
 /// What a short LZ4 block may hold beyond that.
@@ -86,14 +88,11 @@ impl Format {
         out.extend_from_slice(&[VERSION, PACKING_LZ4]);
         out.extend_from_slice(&length.to_le_bytes());
         let content = start + HEAD_BYTES;
-        out.resize(content + get_maximum_output_size(raw.len()), 0);
-        match compress_into(raw, &mut out[content..]) {
-            Ok(packed) if packed < raw.len() => out.truncate(content + packed),
-            _ => {
-                out[start + 5] = PACKING_NONE;
-                out.truncate(content);
-                out.extend_from_slice(raw);
-            }
+        let packed = if is_worth_packing(raw) { pack(raw, out) } else { None };
+        if packed.is_none() {
+            out.truncate(content);
+            out[start + 5] = PACKING_NONE;
+            out.extend_from_slice(raw);
         }
         let checksum = crc32c::crc32c(&out[start..]);
         out.extend_from_slice(&checksum.to_le_bytes());
@@ -133,6 +132,28 @@ impl Format {
         let too_large = FrameError::TooLarge { bytes, bytes_max };
         if bytes > bytes_max { Err(too_large) } else { u32::try_from(bytes).map_err(|_| too_large) }
     }
+}
+
+/// Whether a sample of the content becomes much smaller. Numbers and hashes do not, and packing costs more time than
+/// writing them does.
+fn is_worth_packing(raw: &[u8]) -> bool {
+    if raw.len() <= 2 * SAMPLE_BYTES {
+        return true;
+    }
+    // From the middle: a beginning is often unlike the rest.
+    let middle = raw.len() / 2;
+    let mut packed = [0; get_maximum_output_size(SAMPLE_BYTES)];
+    let packed = compress_into(&raw[middle..middle + SAMPLE_BYTES], &mut packed);
+    packed.is_ok_and(|bytes| bytes * 8 <= SAMPLE_BYTES * 7)
+}
+
+/// Appends the content as an LZ4 block and gives its length, if it is the smaller one.
+fn pack(raw: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let start = out.len();
+    out.resize(start + get_maximum_output_size(raw.len()), 0);
+    let packed = compress_into(raw, &mut out[start..]).ok().filter(|packed| *packed < raw.len())?;
+    out.truncate(start + packed);
+    Some(packed)
 }
 
 /// The content of an LZ4 block. The length is compared with what so short a block can hold before memory is taken.

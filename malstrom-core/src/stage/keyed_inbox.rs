@@ -74,6 +74,13 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
     }
 
     #[cold]
+    #[inline(never)]
+    fn work_aside(records: Vec<Record<Keyed<K, V>>>, out: &mut impl Emit<Keyed<K, V>>) {
+        records.into_iter().for_each(|record| out.emit(record));
+    }
+
+    #[cold]
+    #[inline(never)]
     fn work_or_keep(&mut self, batch: &mut Batch<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, V>>) {
         for record in batch.drain() {
             match self.missing.get_mut(&bin_number(bin_of(record.value.hash, self.mask))) {
@@ -100,7 +107,7 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
             mark::hit(Mark::AsideWorkedOn);
             assert!(self.told == self.told_at_cut, "a watermark overtook records kept aside");
             self.n_aside -= records.len();
-            records.into_iter().for_each(|record| out.emit(record));
+            Self::work_aside(records, out);
             return Ok(Pulled::Worked);
         }
         if self.missing.is_empty() {

@@ -30,10 +30,26 @@ pub struct KeyedState<K, S> {
     /// The last snapshot cut; what changes now is newer than it.
     epoch: SnapshotId,
     frozen: Frozen,
-    /// For frozen bins, the keys touched since the cut: each with its encoded entry at the cut, if it had one.
-    saved: BTreeMap<usize, BinTable<K, Option<Vec<u8>>>>,
+    /// For frozen bins, what was touched since the cut.
+    saved: BTreeMap<usize, Saved<K>>,
+    /// Bytes that an entry took when a bin was last encoded.
+    entry_bytes: usize,
     /// The first value that refused to be encoded on such a touch; told at the next occasion.
     failed: Option<CodecError>,
+}
+
+/// The keys of a frozen bin touched since the cut: where in `bytes` each one's entry at the cut begins and ends. One that
+/// had none is empty.
+#[derive(Debug)]
+struct Saved<K> {
+    keys: BinTable<K, (usize, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl<K> Default for Saved<K> {
+    fn default() -> Self {
+        Self { keys: BinTable::new(), bytes: Vec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -55,6 +71,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             epoch: SnapshotId(0),
             frozen: Frozen::default(),
             saved: BTreeMap::new(),
+            entry_bytes: 0,
             failed: None,
         }
     }
@@ -65,11 +82,11 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         self.bins[bin_of(hash, self.mask)].table.prefetch(hash);
     }
 
-    /// The state of a key, made by `init` if there is none.
-    #[inline]
-    pub fn get_or_insert_with(&mut self, hash: u64, key: K, init: impl FnOnce() -> S) -> (&K, &mut S) {
-        let bin = self.touch(hash, &key);
-        self.bins[bin].table.get_or_insert_with(hash, key, init, stable_hash)
+    /// The state of a key, made by `init` if there is none. The key is cloned only then.
+    #[inline(always)]
+    pub fn get_or_insert_with(&mut self, hash: u64, key: &K, init: impl FnOnce() -> S) -> (&K, &mut S) {
+        let bin = self.touch(hash, key);
+        self.bins[bin].table.get_or_insert_clone(hash, key, init, stable_hash)
     }
 
     /// Forgets a key.
@@ -104,25 +121,28 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             return;
         }
         let saved = self.saved.entry(bin).or_default();
-        if saved.get(hash, key).is_some() {
+        if saved.keys.get(hash, key).is_some() {
             return;
         }
-        let at_cut =
-            self.bins[bin].table.get(hash, key).map(|state| codec::encode(&(key, state))).transpose();
-        match at_cut {
-            Ok(at_cut) => {
-                mark::hit(Mark::KeySaved);
-                saved.get_or_insert_with(hash, key.clone(), || at_cut, stable_hash);
-            }
-            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        let start = saved.bytes.len();
+        if let Some(state) = self.bins[bin].table.get(hash, key)
+            && let Err(error) = codec::encode_into(&(key, state), &mut saved.bytes)
+        {
+            saved.bytes.truncate(start);
+            self.failed = self.failed.take().or(Some(error));
+            return;
         }
+        mark::hit(Mark::KeySaved);
+        let at_cut = (start, saved.bytes.len());
+        saved.keys.get_or_insert_clone(hash, key, || at_cut, stable_hash);
     }
 
     /// Encodes a bin: as it was at the cut, if it is frozen.
     fn encode(&mut self, bin: usize) -> Result<EncodedBin, CodecError> {
         let slot = &mut self.bins[bin];
         let mut keys = 0_usize;
-        let mut bytes = vec![0; size_of::<u32>()];
+        let mut bytes = Vec::with_capacity(size_of::<u32>() + (slot.table.len() + 8) * self.entry_bytes);
+        bytes.extend_from_slice(&0_u32.to_le_bytes());
         let saved = self.saved.remove(&bin).filter(|_| !mutant::is(Mutant::SavedForgotten));
         match saved {
             None => {
@@ -137,15 +157,13 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                     slot.changed_at = self.epoch;
                 }
                 for (key, state) in slot.table.iter() {
-                    if saved.get(stable_hash(key), key).is_none() {
+                    if saved.keys.get(stable_hash(key), key).is_none() {
                         keys += 1;
                         codec::encode_into(&(key, state), &mut bytes)?;
                     }
                 }
-                for (_, at_cut) in saved.iter() {
-                    keys += usize::from(at_cut.is_some());
-                    bytes.extend_from_slice(at_cut.as_deref().unwrap_or_default());
-                }
+                keys += saved.keys.iter().filter(|(_, (start, end))| start < end).count();
+                bytes.extend_from_slice(&saved.bytes);
             }
         }
         let keys = u32::try_from(keys).map_err(|_| CodecError::Encode {
@@ -155,6 +173,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             bytes.clear();
         } else {
             bytes[..size_of::<u32>()].copy_from_slice(&keys.to_le_bytes());
+            self.entry_bytes = bytes.len().div_ceil(keys as usize);
         }
         Ok(EncodedBin { bin: bin_number(bin), keys, bytes })
     }

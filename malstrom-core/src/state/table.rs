@@ -2,10 +2,10 @@
 //!
 //! # Shape
 //!
-//! Entries lie in chunks of seven, each with one word of eight tags in front. A chunk is a whole number of cache lines
-//! where that costs little, so that a lookup touches lines that lie side by side and that [`BinTable::prefetch`] can
-//! name before the key is known. (F14 of folly, by Bronson and Shi, has this layout; the tags are compared eight at a
-//! time in a plain word, as in hashbrown's portable group.)
+//! Entries lie in chunks of three to seven, by their size, each with one word of tags in front. A chunk is a whole
+//! number of cache lines where that costs little, so that a lookup touches lines that lie side by side and that
+//! [`BinTable::prefetch`] can name before the key is known. (F14 of folly, by Bronson and Shi, has this layout; the tags
+//! are compared eight at a time in a plain word, as in hashbrown's portable group.)
 //!
 //! ```text
 //! tags: 7 x (0 = free, 0x80 | hash >> 57 = taken), 1 x overflow | entry 0 | .. | entry 6 | padding
@@ -61,10 +61,8 @@ pub struct BinTable<K, S> {
     entries: PhantomData<(K, S)>,
 }
 
-/// Entries in a chunk.
-const WIDTH: usize = 7;
-/// The top bit of every tag.
-const TAKEN: u64 = 0x0080_8080_8080_8080;
+/// Entries in a chunk at most.
+const WIDTH_MAX: usize = 7;
 /// One in every byte of a word of tags.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// Where the overflow count lies in the word of tags. It never reaches the top bit, so it never equals a tag.
@@ -72,6 +70,10 @@ const OVERFLOW_SHIFT: u32 = 56;
 const OVERFLOW_ONE: u64 = 1 << OVERFLOW_SHIFT;
 const OVERFLOW_MAX: u64 = 127;
 const CACHE_LINE_BYTES: usize = 64;
+/// What a chunk fits into if its entries are small enough.
+const CHUNK_BYTES: usize = 2 * CACHE_LINE_BYTES;
+/// Narrower chunks would overflow too often.
+const WIDTH_MIN: usize = 3;
 /// Cache lines of a chunk that a prefetch asks for.
 const PREFETCH_LINES_MAX: usize = 3;
 /// Of 16 slots, how many are taken when the table grows.
@@ -177,6 +179,27 @@ impl<K, S> BinTable<K, S> {
             None => self.insert_absent(hash, key, init, rehash),
         };
         // SAFETY: both arms return a taken slot; `self` is borrowed mutably, so no other reference to it exists.
+        let entry = unsafe { self.slot(place.chunk, place.slot).as_mut() };
+        (&entry.0, &mut entry.1)
+    }
+
+    /// As [`get_or_insert_with`](Self::get_or_insert_with), but with a key that is cloned only if it is not there yet.
+    #[inline]
+    pub fn get_or_insert_clone(
+        &mut self,
+        hash: u64,
+        key: &K,
+        init: impl FnOnce() -> S,
+        rehash: impl Fn(&K) -> u64,
+    ) -> (&K, &mut S)
+    where
+        K: Eq + Clone,
+    {
+        let place = match self.locate(hash, |found| found == key) {
+            Some(place) => place,
+            None => self.insert_absent(hash, key.clone(), init, rehash),
+        };
+        // SAFETY: as in `get_or_insert_with`.
         let entry = unsafe { self.slot(place.chunk, place.slot).as_mut() };
         (&entry.0, &mut entry.1)
     }
@@ -360,7 +383,7 @@ impl Places {
         }
         while self.tags == 0 {
             self.chunk += 1;
-            self.tags = table.tags(self.chunk) & TAKEN;
+            self.tags = table.tags(self.chunk) & BinTable::<K, S>::TAKEN;
         }
         self.left -= 1;
         let slot = self.tags.trailing_zeros() / 8;
@@ -372,7 +395,20 @@ impl Places {
 impl<K, S> BinTable<K, S> {
     /// Bytes from the beginning of a chunk to its first entry.
     const ENTRIES_AT: usize = size_of::<u64>().next_multiple_of(align_of::<(K, S)>());
-    const BYTES: usize = Self::ENTRIES_AT + WIDTH * size_of::<(K, S)>();
+    /// Entries in a chunk: as many as lie in two cache lines and leave at most an eighth of them empty; all there are tags
+    /// for where that is impossible. A lookup that misses costs by the lines it asks for, so narrow chunks of middling
+    /// entries are faster; a chunk that is too narrow overflows more.
+    const WIDTH: usize = {
+        let mut width = WIDTH_MAX;
+        while width > WIDTH_MIN && Self::ENTRIES_AT + width * size_of::<(K, S)>() > CHUNK_BYTES {
+            width -= 1;
+        }
+        let bytes = Self::ENTRIES_AT + width * size_of::<(K, S)>();
+        if bytes <= CHUNK_BYTES && bytes * 8 >= CHUNK_BYTES * 7 { width } else { WIDTH_MAX }
+    };
+    /// The top bit of every tag.
+    const TAKEN: u64 = 0x8080_8080_8080_8080 >> (8 * (8 - Self::WIDTH));
+    const BYTES: usize = Self::ENTRIES_AT + Self::WIDTH * size_of::<(K, S)>();
     /// Whether chunks are padded to cache lines: only where that costs at most an eighth.
     const PADDED: bool = Self::BYTES.next_multiple_of(CACHE_LINE_BYTES) * 8 <= Self::BYTES * 9;
     const ALIGN: usize = {
@@ -412,7 +448,7 @@ impl<K, S> BinTable<K, S> {
     /// A slot. `slot` must be one that the chunk has.
     #[inline]
     fn slot(&self, chunk: u32, slot: u32) -> NonNull<(K, S)> {
-        debug_assert!(self.n_chunks > 0 && (slot as usize) < WIDTH);
+        debug_assert!(self.n_chunks > 0 && (slot as usize) < Self::WIDTH);
         // SAFETY: chunk and slot are within the allocation, and `ENTRIES_AT` is a multiple of the entries' alignment.
         unsafe { self.chunk(chunk).add(Self::ENTRIES_AT).cast::<(K, S)>().add(slot as usize) }
     }
@@ -448,7 +484,7 @@ impl<K, S> BinTable<K, S> {
             // A byte of `differ` is zero where the tag fits. The expression may also mark the byte above such a one, but
             // never one whose top bit is set: a free slot and the overflow count differ from a tag in that bit.
             let differ = tags ^ wanted;
-            let mut candidates = differ.wrapping_sub(ONES) & !differ & TAKEN;
+            let mut candidates = differ.wrapping_sub(ONES) & !differ & Self::TAKEN;
             while candidates != 0 {
                 let slot = candidates.trailing_zeros() / 8;
                 // SAFETY: a candidate is a taken slot, as said above.
@@ -493,7 +529,7 @@ impl<K, S> BinTable<K, S> {
         // Ends because fewer slots are taken than there are.
         loop {
             let tags = self.tags(chunk);
-            let free = !tags & TAKEN;
+            let free = !tags & Self::TAKEN;
             if free != 0 {
                 // In a table of one chunk the slots below the capacity come first, and one of them is free.
                 let slot = free.trailing_zeros() / 8;
@@ -563,11 +599,11 @@ impl<K, S> BinTable<K, S> {
         let (n_chunks, capacity) = match n_entries {
             0..=1 => (1, 1),
             2..=3 => (1, 3),
-            4..=WIDTH => (1, WIDTH as u64),
+            _ if n_entries <= Self::WIDTH => (1, Self::WIDTH as u64),
             _ => {
                 let n_entries = u64::try_from(n_entries).unwrap_or(u64::MAX);
-                let n_chunks = n_entries.saturating_mul(16).div_ceil(WIDTH as u64 * FULL_OF_16);
-                (n_chunks, n_chunks * WIDTH as u64 * FULL_OF_16 / 16)
+                let n_chunks = n_entries.saturating_mul(16).div_ceil(Self::WIDTH as u64 * FULL_OF_16);
+                (n_chunks, n_chunks * Self::WIDTH as u64 * FULL_OF_16 / 16)
             }
         };
         let in_word = |n: u64| u32::try_from(n).expect("the number of keys of a bin fits a word");
@@ -592,7 +628,7 @@ impl<K, S> BinTable<K, S> {
     }
 
     fn places(&self) -> Places {
-        let tags = if self.n_chunks == 0 { 0 } else { self.tags(0) & TAKEN };
+        let tags = if self.n_chunks == 0 { 0 } else { self.tags(0) & Self::TAKEN };
         Places { chunk: 0, tags, left: self.len }
     }
 }

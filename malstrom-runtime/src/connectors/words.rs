@@ -97,34 +97,29 @@ fn key(bytes: &[u8], start: usize, end: usize) -> KeyBytes {
     KeyBytes::from(&bytes[start..end])
 }
 
-/// Calls `each` with the beginning and the end of every word.
+/// Calls `each` with the beginning and the end of every word. There is one call only, so that all behind it is inlined.
 #[inline]
 fn for_each_word(bytes: &[u8], mut each: impl FnMut(usize, usize)) {
     let mut word_start = None;
-    for (block, base) in bytes.chunks(BLOCK_BYTES).zip((0..).step_by(BLOCK_BYTES)) {
-        let words = !spaces(block);
-        let was_in_word = u64::from(word_start.is_some());
-        // A bit where a word begins, and one where it has ended.
-        let mut edges = words ^ (words << 1 | was_in_word);
-        let mut next_edge = || {
-            let edge = base + edges.trailing_zeros() as usize;
-            let is_any = edges != 0;
-            edges &= edges.wrapping_sub(1);
-            is_any.then_some(edge)
+    // The last block is never full, so a word at the end of the line ends in it.
+    for base in (0..=bytes.len()).step_by(BLOCK_BYTES) {
+        let words = !spaces(&bytes[base..bytes.len().min(base + BLOCK_BYTES)]);
+        let one_before = words << 1 | u64::from(word_start.is_some());
+        let mut starts = words & !one_before;
+        let mut ends = !words & one_before;
+        let mut next_start = || {
+            let start = base + starts.trailing_zeros() as usize;
+            let is_any = starts != 0;
+            starts &= starts.wrapping_sub(1);
+            is_any.then_some(start)
         };
-        if let Some(start) = word_start {
-            let Some(end) = next_edge() else { continue };
+        while ends != 0 {
+            let end = base + ends.trailing_zeros() as usize;
+            ends &= ends - 1;
+            let Some(start) = word_start.take().or_else(&mut next_start) else { break };
             each(start, end);
         }
-        loop {
-            word_start = next_edge();
-            let Some(start) = word_start else { break };
-            let Some(end) = next_edge() else { break };
-            each(start, end);
-        }
-    }
-    if let Some(start) = word_start {
-        each(start, bytes.len());
+        word_start = word_start.or_else(next_start);
     }
 }
 

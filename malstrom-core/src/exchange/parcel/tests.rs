@@ -27,7 +27,7 @@ fn records<T>(mut batch: Batch<T>) -> Vec<(i64, T)> {
 fn bytes_of(values: &[u32], times: &[(i64, u32)]) -> Vec<u8> {
     encode(&Batch {
         values: values.to_vec(),
-        times: times.iter().map(|(time, run)| (Timestamp(*time), *run)).collect(),
+        times: times.iter().map(|(time, start)| (Timestamp(*time), *start)).collect(),
     })
     .unwrap()
 }
@@ -35,7 +35,7 @@ fn bytes_of(values: &[u32], times: &[(i64, u32)]) -> Vec<u8> {
 #[test]
 fn equal_times_are_one_run() {
     let batch = batch([(1, 'a'), (1, 'b'), (2, 'c'), (1, 'd')]);
-    assert_eq!(batch.times, [(Timestamp(1), 2), (Timestamp(2), 1), (Timestamp(1), 1)]);
+    assert_eq!(batch.times, [(Timestamp(1), 0), (Timestamp(2), 2), (Timestamp(1), 3)]);
     assert_eq!((batch.len(), batch.n_records(), batch.is_empty()), (4, 4, false));
 }
 
@@ -68,16 +68,16 @@ fn draining_ahead_shows_the_value_so_many_places_behind() {
 
 #[test]
 fn i15_times_that_do_not_match_the_values_are_refused() {
-    let whole = bytes_of(&[1, 2], &[(0, 2)]);
+    let whole = bytes_of(&[1, 2], &[(0, 0)]);
     assert_eq!(returned::<u32>(&whole).len(), 2);
     type Parts<'a> = (&'a [u32], &'a [(i64, u32)]);
     let broken: [Parts<'_>; 6] = [
         (&[1, 2], &[]),
         (&[1, 2], &[(0, 1)]),
-        (&[1, 2], &[(0, 3)]),
-        (&[1, 2], &[(0, u32::MAX), (0, u32::MAX)]),
-        (&[1, 2], &[(0, 2), (1, 0)]),
-        (&[], &[(0, 1)]),
+        (&[1, 2], &[(0, 0), (0, 2)]),
+        (&[1, 2], &[(0, 0), (0, u32::MAX)]),
+        (&[1, 2, 3], &[(0, 0), (1, 2), (2, 1)]),
+        (&[], &[(0, 0)]),
     ];
     for (values, times) in broken {
         assert!(decode_batch::<u32>(&bytes_of(values, times)).is_err(), "{values:?} {times:?}");

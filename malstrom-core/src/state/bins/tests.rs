@@ -12,7 +12,7 @@ fn state(n_bins: u32) -> State {
 }
 
 fn set(state: &mut State, key: u32, value: u64) {
-    *state.get_or_insert_with(stable_hash(&key), key, || 0).1 = value;
+    *state.get_or_insert_with(stable_hash(&key), &key, || 0).1 = value;
 }
 
 fn remove(state: &mut State, key: u32) {
@@ -222,18 +222,18 @@ impl serde::Serialize for Unlucky {
 #[test]
 fn a_state_that_refuses_to_be_encoded_on_a_touch_is_told_with_the_snapshot() {
     let mut state = KeyedState::<u32, Unlucky>::new("luck", 1);
-    state.get_or_insert_with(stable_hash(&7_u32), 7, || Unlucky(13));
+    state.get_or_insert_with(stable_hash(&7_u32), &7, || Unlucky(13));
     state.freeze(SnapshotId(1), None);
-    state.get_or_insert_with(stable_hash(&7_u32), 7, || Unlucky(0)).1.0 = 1;
+    state.get_or_insert_with(stable_hash(&7_u32), &7, || Unlucky(0)).1.0 = 1;
     assert!(matches!(state.encode_next(), Err(CodecError::Encode { .. })));
 }
 
 #[test]
 fn a_snapshot_does_not_fail_for_what_one_that_was_given_up_could_not_encode() {
     let mut state = KeyedState::<u32, Unlucky>::new("luck", 1);
-    state.get_or_insert_with(stable_hash(&7_u32), 7, || Unlucky(13));
+    state.get_or_insert_with(stable_hash(&7_u32), &7, || Unlucky(13));
     state.freeze(SnapshotId(1), None);
-    state.get_or_insert_with(stable_hash(&7_u32), 7, || Unlucky(0)).1.0 = 1;
+    state.get_or_insert_with(stable_hash(&7_u32), &7, || Unlucky(0)).1.0 = 1;
     state.freeze(SnapshotId(2), None);
     assert_eq!(state.encode_next().unwrap().unwrap().keys, 1);
 }
