@@ -83,6 +83,8 @@ marks! {
     SessionRepaired: "a session sent behind a new connection what had been lost with the old one",
     SessionFull: "a session had no room for what was to be sent",
     SessionLost: "a session was lost by its deadline",
+    CutInRescale: "a link was cut during a rescale",
+    CutInSnapshot: "a link was cut during a snapshot",
 }
 
 #[cfg(not(feature = "marks"))]

@@ -283,6 +283,12 @@ impl Session {
         Some(payload)
     }
 
+    /// Whether there is something to take.
+    #[must_use]
+    pub fn has_arrivals(&self) -> bool {
+        !self.incoming.ready.is_empty()
+    }
+
     /// When [`tick`](Self::tick) is to be called, if it has to be.
     #[must_use]
     pub fn tick_at(&self) -> Option<Nanos> {

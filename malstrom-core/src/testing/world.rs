@@ -17,6 +17,7 @@ use crate::coordinator::{
     self, Completion, Coordinator, Deadlines, JobConfig, JobError, Mailbox, Outcome, Reply, Request, Restarts,
 };
 use crate::ids::{Generation, SnapshotId, WorkerId};
+use crate::mark::{self, Mark};
 use crate::stream::{Dataflow, Job};
 use crate::worker::messages::{Command, ToWorker};
 use crate::worker::{Activity, Worker};
@@ -78,7 +79,7 @@ struct Coord {
 
 impl World {
     pub(super) fn new(core: Shared, context: SimContext, plan: Plan, define: Define, rng: Rng) -> Self {
-        let mut net = Net::new(plan.channel_capacity, plan.by_bytes, plan.message_us_max);
+        let mut net = Net::new(plan.network, plan.channel_capacity, plan.by_bytes, plan.message_us_max);
         net.stray_per_mille = plan.stray_per_mille;
         let mut world = Self {
             core,
@@ -200,6 +201,11 @@ impl World {
                     self.nudge(receiver);
                 }
             }
+            Event::Frame(place, bytes) => {
+                self.net.borrow_mut().wires.arrived(place, &bytes, &mut self.core.lock());
+            }
+            Event::SessionTick(end) => self.net.borrow_mut().wires.tick(end, &mut self.core.lock()),
+            Event::Healed(from, to) => self.net.borrow_mut().wires.healed(from, to, &mut self.core.lock()),
             Event::StoreApply(call) => self.core.apply(call),
             Event::StoreReply(call) => self.core.reply(call),
             Event::Fault(fault) => self.inject(fault),
@@ -352,8 +358,10 @@ impl World {
             let mut net = self.net.borrow_mut();
             net.current.insert((of, worker), actor);
             net.inboxes.insert(actor, Default::default());
+            net.wires.worker_up(of, worker, actor, generation);
         }
-        let port = SimPort { of, actor, me: worker, net: self.net.clone(), core: self.core.clone() };
+        let (net, core) = (self.net.clone(), self.core.clone());
+        let port = SimPort { of, actor, me: worker, generation, net, core };
         self.actors.push(Actor {
             of,
             generation,
@@ -427,6 +435,7 @@ impl World {
         let it = &mut self.actors[actor];
         it.is_stopped |= is_stopped;
         let unblocked = self.net.borrow_mut().remove_actor(it.of, it.me, actor);
+        self.net.borrow_mut().wires.worker_gone(it.of, it.me, actor, is_stopped);
         drop(it.worker.take());
         for sender in unblocked {
             self.nudge(sender);
@@ -502,8 +511,29 @@ impl World {
                 "time: jump"
             }
             Fault::UserError => return self.context.fail_once(),
+            Fault::Cut { choice, is_both_ways, time } => {
+                let mut net = self.net.borrow_mut();
+                if !net.wires.cut(choice, is_both_ways, time, &mut self.core.lock()) {
+                    return;
+                }
+                drop(net);
+                self.mark_cut(newest);
+                if is_both_ways { "network: cut both ways" } else { "network: cut one way" }
+            }
         };
         self.core.lock().counts.add(kind);
+    }
+
+    /// Marks what a cut has come into.
+    fn mark_cut(&self, coordinator: Option<usize>) {
+        let Some(of) = coordinator else { return };
+        let look = |status: Result<coordinator::Status, _>| match status.ok().and_then(|it| it.operation) {
+            Some("rescale") => mark::hit(Mark::CutInRescale),
+            Some("snapshot") => mark::hit(Mark::CutInSnapshot),
+            _ => {}
+        };
+        let request = Request::Status(Box::new(look));
+        self.coordinators[of].mailbox.deliver(coordinator::Event::Request(request));
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -592,6 +622,7 @@ impl World {
         core.note("calm".to_owned());
         drop(core);
         self.net.borrow_mut().calm();
+        self.net.borrow_mut().wires.calm(&mut self.core.lock());
         self.n_no_start = 0;
         self.context.calm();
         for actor in &mut self.actors {
