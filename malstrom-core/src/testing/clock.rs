@@ -52,6 +52,8 @@ pub(super) enum Event {
     /// The bytes of a frame come to a place.
     Frame(Place, Vec<u8>),
     SessionTick(usize),
+    /// A worker that was given up while it was cut off ends at last.
+    Buried(usize),
     /// A cut link between two processes is whole again.
     Healed(u32, u32),
     StoreApply(u64),
@@ -81,6 +83,7 @@ impl Event {
             Self::Parcel(channel) => ("parcel in channel", *channel as u64),
             Self::Frame(_, bytes) => ("frame", u64::from(crc32c::crc32c(bytes))),
             Self::SessionTick(end) => ("timer of session", *end as u64),
+            Self::Buried(actor) => ("end of the given-up actor", *actor as u64),
             Self::Healed(from, to) => ("link healed", u64::from(*from) << 32 | u64::from(*to)),
             Self::StoreApply(call) => ("effect of store call", *call),
             Self::StoreReply(call) => ("reply to store call", *call),

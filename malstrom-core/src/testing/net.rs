@@ -2,7 +2,7 @@
 //! own; what goes the same way keeps its order.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(super) struct Net {
     pub(super) stray_per_mille: u64,
     /// What leaves a process.
     pub(super) wires: Wires,
+    /// Workers that could not be stopped: they go on, and reach nobody but the store and what their sinks write to.
+    given_up: BTreeSet<usize>,
 }
 
 struct Channel {
@@ -75,7 +77,18 @@ impl Net {
             message_us_max,
             stray_per_mille: 0,
             wires: Wires::new(network, capacity, message_us_max),
+            given_up: BTreeSet::new(),
         }
+    }
+
+    /// Like [`remove_actor`](Self::remove_actor), of a worker that cannot be reached: it works on with what it has.
+    pub(super) fn give_up(&mut self, of: usize, worker: WorkerId, actor: usize) -> Vec<usize> {
+        let inbox = self.inboxes.remove(&actor).unwrap_or_default();
+        let unblocked = self.remove_actor(of, worker, actor);
+        self.wires.worker_gone(of, worker, actor, true);
+        self.inboxes.insert(actor, inbox);
+        self.given_up.insert(actor);
+        unblocked
     }
 
     /// Messages are fast from now on.
@@ -152,6 +165,9 @@ impl WorkerPort for SimPort {
 
     fn report(&mut self, report: Report) {
         let mut net = self.net.borrow_mut();
+        if net.given_up.contains(&self.actor) {
+            return;
+        }
         let report = net.through_bytes(report);
         let mut core = self.core.lock();
         if !core.is_calm && core.rng.per_mille(net.stray_per_mille) {
@@ -171,6 +187,9 @@ impl WorkerPort for SimPort {
     fn mail(&mut self, to: WorkerId, mail: Mail) {
         let mut net = self.net.borrow_mut();
         let lane = Lane::Mail(self.me, to);
+        if net.given_up.contains(&self.actor) {
+            return;
+        }
         if net.wires.carries(lane) {
             return net.wires.post((self.of, lane, Side::First), &mail, &mut self.core.lock());
         }
@@ -192,6 +211,9 @@ impl WorkerPort for SimPort {
     fn channel_to(&mut self, edge: EdgeId, to: WorkerId) -> Box<dyn ParcelSender> {
         let mut net = self.net.borrow_mut();
         let lane = Lane::Data(edge, self.me, to);
+        if net.given_up.contains(&self.actor) {
+            return Box::new(Nowhere);
+        }
         if net.wires.carries(lane) {
             let end = net.wires.open((self.of, lane, Side::First), self.generation, self.actor);
             return Box::new(WireSender(WireEnd { end, net: self.net.clone(), core: self.core.clone() }));
@@ -208,6 +230,9 @@ impl WorkerPort for SimPort {
     fn channel_from(&mut self, edge: EdgeId, from: WorkerId, decoder: Decoder) -> Box<dyn ParcelReceiver> {
         let mut net = self.net.borrow_mut();
         let lane = Lane::Data(edge, from, self.me);
+        if net.given_up.contains(&self.actor) {
+            return Box::new(Nowhere);
+        }
         if net.wires.carries(lane) {
             let end = net.wires.open((self.of, lane, Side::Second), self.generation, self.actor);
             let end = WireEnd { end, net: self.net.clone(), core: self.core.clone() };
@@ -310,6 +335,27 @@ impl Drop for WireEnd {
             net.wires.close(self.end);
         }
     }
+}
+
+/// What a worker opens that has been given up.
+struct Nowhere;
+
+impl ParcelSender for Nowhere {
+    fn try_send(&mut self, _: Parcel) -> Result<(), Parcel> {
+        Ok(())
+    }
+
+    fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
+        None
+    }
+}
+
+impl ParcelReceiver for Nowhere {
+    fn try_recv(&mut self) -> Option<Parcel> {
+        None
+    }
+
+    fn recycle(&mut self, _: Box<dyn AnyBatch>) {}
 }
 
 struct WireSender(WireEnd);

@@ -326,6 +326,14 @@ impl Wires {
         true
     }
 
+    /// Whether a worker cannot be told anything now, or cannot say anything.
+    pub(super) fn is_cut_off(&self, worker: WorkerId, core: &Core) -> bool {
+        let lane = Lane::Post(worker);
+        let (one, other) = (self.process(lane, Side::First), self.process(lane, Side::Second));
+        let is_cut = |way| self.cuts.get(&way).is_some_and(|until| *until > core.now);
+        one != other && (is_cut((one, other)) || is_cut((other, one)))
+    }
+
     /// The link between two processes is whole again, unless it has been cut once more.
     pub(super) fn healed(&mut self, one: u32, other: u32, core: &mut Core) {
         let is_cut =

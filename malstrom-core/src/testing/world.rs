@@ -162,7 +162,7 @@ impl World {
             }
             Event::Stop { actor, done } => {
                 if let Some(actor) = actor {
-                    self.remove(actor, true);
+                    self.stop(actor);
                 }
                 done.open();
             }
@@ -204,6 +204,7 @@ impl World {
             Event::Frame(place, bytes) => {
                 self.net.borrow_mut().wires.arrived(place, &bytes, &mut self.core.lock());
             }
+            Event::Buried(actor) => drop(self.actors[actor].worker.take()),
             Event::SessionTick(end) => self.net.borrow_mut().wires.tick(end, &mut self.core.lock()),
             Event::Healed(from, to) => self.net.borrow_mut().wires.healed(from, to, &mut self.core.lock()),
             Event::StoreApply(call) => self.core.apply(call),
@@ -298,7 +299,8 @@ impl World {
                 "P5: coordinator {of} ended and left {unanswered} requests without an answer"
             ));
         }
-        let is_left = self.actors.iter().any(|actor| actor.of == of && actor.worker.is_some());
+        let is_left =
+            self.actors.iter().any(|actor| actor.of == of && actor.worker.is_some() && !actor.is_stopped);
         if is_left {
             return Err(format!("P5: coordinator {of} ended and left workers behind"));
         }
@@ -412,6 +414,8 @@ impl World {
             Ok(Activity::Busy) => self.nudge(actor),
             Ok(Activity::Idle(None)) => {}
             Ok(Activity::Idle(Some(until))) => self.core.lock().at(until.0, Event::Nudge(actor)),
+            // Nobody hears of a worker that was given up.
+            Err(_) if it.is_stopped => it.worker = None,
             Err(error) => {
                 let (of, generation, me) = (it.of, it.generation, it.me);
                 let reason = error.to_string();
@@ -431,6 +435,21 @@ impl World {
         core.after(delay, Event::Lost { of, generation, worker, reason });
     }
 
+    /// Stops a worker. One that is cut off cannot be told: it is given up, and goes on for a while.
+    fn stop(&mut self, actor: usize) {
+        let it = &mut self.actors[actor];
+        if it.worker.is_none() || !self.net.borrow().wires.is_cut_off(it.me, &self.core.lock()) {
+            return self.remove(actor, true);
+        }
+        it.is_stopped = true;
+        let unblocked = self.net.borrow_mut().give_up(it.of, it.me, actor);
+        let mut core = self.core.lock();
+        core.counts.add("worker: given up while cut off, and works on for a while");
+        core.after(self.rng.micros(1000, 1_000_000), Event::Buried(actor));
+        drop(core);
+        unblocked.into_iter().for_each(|sender| self.nudge(sender));
+    }
+
     fn remove(&mut self, actor: usize, is_stopped: bool) {
         let it = &mut self.actors[actor];
         it.is_stopped |= is_stopped;
@@ -447,8 +466,9 @@ impl World {
             return;
         }
         self.core.lock().note(format!("fault: {fault:?}"));
-        let alive: Vec<usize> =
-            (0..self.actors.len()).filter(|at| self.actors[*at].worker.is_some()).collect();
+        let alive: Vec<usize> = (0..self.actors.len())
+            .filter(|at| self.actors[*at].worker.is_some() && !self.actors[*at].is_stopped)
+            .collect();
         let victim = alive.get(self.rng.below(alive.len() as u64) as usize).copied();
         let newest = (0..self.coordinators.len())
             .rev()
@@ -472,7 +492,7 @@ impl World {
                 let Some(of) = newest else { return };
                 self.coordinators[of].task.kill();
                 for actor in 0..self.actors.len() {
-                    if self.actors[actor].of == of {
+                    if self.actors[actor].of == of && !self.actors[actor].is_stopped {
                         self.remove(actor, true);
                     }
                 }
