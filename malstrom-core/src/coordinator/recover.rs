@@ -128,6 +128,13 @@ impl Coordinator {
                 }
                 result => result.map_err(|no| Failure::Fatal(no.into()))?,
             };
+            // The log never ends below what this coordinator has written to it. A listing that lags behind shows it so
+            // if all that it lacks lies behind a gap that was trimmed: then no number leads there.
+            if resolution.next_number < self.log.next {
+                mark::hit(Mark::HoleRetried);
+                self.host.sleep(self.backoff(attempt)).await;
+                continue;
+            }
             if !resolution.void.is_empty() {
                 mark::hit(Mark::VoidCommit);
             }
@@ -149,7 +156,9 @@ impl Coordinator {
                 return Ok(resolution);
             }
         }
-        Err(Failure::again("other coordinators keep claiming the job".to_owned()))
+        Err(Failure::again(
+            "the job log cannot be read to its end, or others keep claiming the job".to_owned(),
+        ))
     }
 
     async fn back_off(&mut self, reason: &str) -> Result<(), JobError> {
