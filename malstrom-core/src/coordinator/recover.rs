@@ -128,9 +128,10 @@ impl Coordinator {
                 }
                 result => result.map_err(|no| Failure::Fatal(no.into()))?,
             };
-            // The log never ends below what this coordinator has written to it. A listing that lags behind shows it so
-            // if all that it lacks lies behind a gap that was trimmed: then no number leads there.
-            if resolution.next_number < self.log.next {
+            // The log does not end below what this coordinator has written to it. A listing that lags behind shows it
+            // so if all that it lacks lies behind a gap that was trimmed: then no number leads there. If it stays so, the
+            // end of the log is gone, and what is left is all there is.
+            if resolution.next_number < self.log.next && attempt < LOG_APPEND_ATTEMPTS_MAX {
                 mark::hit(Mark::HoleRetried);
                 self.host.sleep(self.backoff(attempt)).await;
                 continue;
@@ -156,9 +157,7 @@ impl Coordinator {
                 return Ok(resolution);
             }
         }
-        Err(Failure::again(
-            "the job log cannot be read to its end, or others keep claiming the job".to_owned(),
-        ))
+        Err(Failure::again("other coordinators keep claiming the job".to_owned()))
     }
 
     async fn back_off(&mut self, reason: &str) -> Result<(), JobError> {
