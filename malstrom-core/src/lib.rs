@@ -13,6 +13,7 @@
 //! - [`snapshot`]: formats, and the decisions taken from the job log.
 //! - [`worker`]: one worker's step, the hot path.
 //! - [`coordinator`]: the watch-map, a procedure for each operation, the planner.
+//! - [`session`]: exactly-once delivery over a link that loses and duplicates.
 //! - [`testing`]: a whole job in one thread, in simulated time, with faults.
 //! - [`ports`]: what core asks of the outside.
 //! - [`ids`], [`limits`], [`codec`], [`key`]: small things that all others use.
@@ -28,6 +29,7 @@ mod mark;
 mod mutant;
 pub mod operators;
 pub mod ports;
+pub mod session;
 pub mod snapshot;
 pub mod stage;
 pub mod state;

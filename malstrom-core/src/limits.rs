@@ -53,3 +53,16 @@ pub const MOVE_BINS_FIRST: usize = 32;
 pub const MOVE_STEP_BYTES: u64 = 512 << 10;
 /// Bins moved in one step of a rescale at most.
 pub const MOVE_BINS_MAX: usize = 512;
+
+/// Bytes of one frame of a session, without its length and checksum.
+pub const SESSION_FRAME_BYTES_MAX: usize = 64 << 20;
+/// Payloads a session keeps until they are acknowledged, and as many until they are taken.
+pub const SESSION_WINDOW_FRAMES: usize = 16;
+/// Bytes of payloads that wait to be acknowledged, after which a session takes in no more.
+pub const SESSION_UNACKNOWLEDGED_BYTES_MAX: usize = 64 << 20;
+/// How long a session waits before it sends something again first; each further attempt waits twice as long.
+pub const SESSION_RETRY_MIN: Duration = Duration::from_millis(200);
+/// The longest time between two attempts of a session.
+pub const SESSION_RETRY_MAX: Duration = Duration::from_secs(2);
+/// How long a session waits for an acknowledgement before the other end is lost.
+pub const SESSION_DEADLINE: Duration = Duration::from_secs(10);

@@ -77,6 +77,14 @@ marks! {
     ExhaustedHeld: "a worker whose sources had ended waited for a step before it said so",
     StoreLate: "a store call missed its deadline",
     LostWhileServing: "a worker was lost while nothing was under way",
+    SessionDuplicate: "a session dropped a payload that had come before",
+    SessionStaleGeneration: "a session dropped a frame of another generation",
+    SessionStale: "a session dropped a frame of an end that was there before",
+    SessionRepaired: "a session sent behind a new connection what had been lost with the old one",
+    SessionFull: "a session had no room for what was to be sent",
+    SessionLost: "a session was lost by its deadline",
+    CutInRescale: "a link was cut during a rescale",
+    CutInSnapshot: "a link was cut during a snapshot",
 }
 
 #[cfg(not(feature = "marks"))]

@@ -73,6 +73,11 @@ mutants! {
     RescaledUndurable: "a rescale is answered before it is durable",
     LossUnnoticed: "a lost worker is not noticed",
     RequestsForgotten: "requests that wait at the end are not answered",
+    SessionDuplicatesTaken: "what a session sends again is taken once more by the other end",
+    SessionAcknowledgedEarly: "a session acknowledges what has not come when something behind it has",
+    SessionResendDropped: "a session forgets behind a new connection what is not acknowledged",
+    SessionGenerationIgnored: "a session takes frames of any generation",
+    SessionIncarnationIgnored: "a session takes frames of ends that were in its or the other's place before",
 }
 
 #[cfg(not(feature = "mutants"))]

@@ -38,6 +38,11 @@ fn batches() {
     replay("batch", targets::batch);
 }
 
+#[test]
+fn frames() {
+    replay("frame", targets::frame);
+}
+
 /// Gives every file to a target, and each once more with every bit flipped in turn if it holds a value.
 fn replay(target: &str, run: fn(&[u8]) -> bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

@@ -33,6 +33,12 @@ const REGRESSIONS: &[(u64, usize, &str)] = &[
     (2, 2, "a partition that moved was behind what its new reader had promised"),
     (8, 8, "a partition that moved was behind what its new reader had promised"),
     (57, 3, "a partition that moved was behind what its new reader had promised"),
+    (5010397, 7, "a log whose last entry was gone was waited for without end"),
+    (
+        5019935,
+        5,
+        "a listing that lagged behind a trimmed log made a coordinator start afresh below its own commits",
+    ),
 ];
 
 fn shape_of(seed: u64) -> usize {

@@ -4,11 +4,14 @@
 //! must give the same; nothing may panic or take much memory.
 
 use std::fmt::Debug;
+use std::num::NonZeroU64;
 
 use malstrom_core::codec;
 use malstrom_core::exchange::{Data, decode_batch};
-use malstrom_core::ids::{Bin, SnapshotId};
+use malstrom_core::ids::{Bin, Generation, SnapshotId};
 use malstrom_core::key::KeyBytes;
+use malstrom_core::ports::Nanos;
+use malstrom_core::session::{Frame, Incarnation, Session, SessionConfig};
 use malstrom_core::snapshot::{block, log};
 use malstrom_core::state::{AnyState, KeyedState, StateKey};
 use malstrom_core::worker::messages::{Command, Mail, Report};
@@ -67,6 +70,30 @@ pub fn batch(bytes: &[u8]) -> bool {
         records::<()>(bytes),
         records::<(u64, Option<Vec<u8>>)>(bytes),
     ];
+    decoded.contains(&true)
+}
+
+/// Frames of a session, one behind another: the bytes as they are, and as the body of a frame with a right checksum. A
+/// session is given whatever comes out.
+pub fn frame(bytes: &[u8]) -> bool {
+    let length = (bytes.len() as u32).to_le_bytes();
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&length), bytes).to_le_bytes();
+    let wrapped = [&length[..], &checksum, bytes].concat();
+    let decoded = [bytes, &wrapped].map(|mut bytes| {
+        let me = Incarnation(NonZeroU64::MIN);
+        let mut session = Session::new(Generation(1), me, SessionConfig::default());
+        let mut is_frame = false;
+        while let Ok(Some(frame)) = Frame::decode(&mut bytes) {
+            is_frame = true;
+            let mut again = Vec::new();
+            frame.encode(&mut again);
+            assert_eq!(Frame::decode(&mut again.as_slice()), Ok(Some(frame.clone())), "it can be encoded");
+            session.receive(frame, Nanos(1));
+            while session.take().is_some() {}
+            while session.transmit(Nanos(1)).is_some() {}
+        }
+        is_frame
+    });
     decoded.contains(&true)
 }
 

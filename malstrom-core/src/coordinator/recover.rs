@@ -128,6 +128,14 @@ impl Coordinator {
                 }
                 result => result.map_err(|no| Failure::Fatal(no.into()))?,
             };
+            // The log does not end below what this coordinator has written to it. A listing that lags behind shows it
+            // so if all that it lacks lies behind a gap that was trimmed: then no number leads there. If it stays so, the
+            // end of the log is gone, and what is left is all there is.
+            if resolution.next_number < self.log.next && attempt < LOG_APPEND_ATTEMPTS_MAX {
+                mark::hit(Mark::HoleRetried);
+                self.host.sleep(self.backoff(attempt)).await;
+                continue;
+            }
             if !resolution.void.is_empty() {
                 mark::hit(Mark::VoidCommit);
             }

@@ -153,6 +153,40 @@ pub enum Parcel {
     Control(Control),
 }
 
+const TAG_BATCH: u8 = 0;
+const TAG_CONTROL: u8 = 1;
+
+impl Parcel {
+    /// Appends its bytes; what [`decode`](Self::decode) reads.
+    ///
+    /// # Errors
+    /// If a value refuses to be serialized.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        match self {
+            Self::Batch(batch) => {
+                out.push(TAG_BATCH);
+                batch.encode(out)
+            }
+            Self::Control(control) => {
+                out.push(TAG_CONTROL);
+                crate::codec::encode_into(control, out)
+            }
+        }
+    }
+
+    /// The parcel that these bytes are; the decoder is the one for the records of its edge.
+    ///
+    /// # Errors
+    /// If they are none.
+    pub fn decode(bytes: &[u8], decoder: Decoder) -> Result<Self, CodecError> {
+        match bytes {
+            [TAG_BATCH, batch @ ..] => Ok(Self::Batch(decoder(batch)?)),
+            [TAG_CONTROL, control @ ..] => Ok(Self::Control(crate::codec::decode(control)?)),
+            _ => Err(CodecError::Malformed { what: "parcel", reason: "it is of no known kind".into() }),
+        }
+    }
+}
+
 impl std::fmt::Debug for Parcel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

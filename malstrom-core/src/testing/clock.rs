@@ -9,6 +9,7 @@ use super::faults::{Ask, Fault, FaultCounts};
 use super::rng::Rng;
 use super::store::Objects;
 use super::trace::Trace;
+use super::wires::Place;
 use crate::ids::{Generation, WorkerId};
 use crate::ports::Nanos;
 use crate::worker::messages::{Command, Report, ToWorker};
@@ -48,6 +49,13 @@ pub(super) enum Event {
         reason: String,
     },
     Parcel(usize),
+    /// The bytes of a frame come to a place.
+    Frame(Place, Vec<u8>),
+    SessionTick(usize),
+    /// A worker that was given up while it was cut off ends at last.
+    Buried(usize),
+    /// A cut link between two processes is whole again.
+    Healed(u32, u32),
     StoreApply(u64),
     StoreReply(u64),
     Fault(Fault),
@@ -73,6 +81,10 @@ impl Event {
             Self::StrayReport(report) => ("stray report of worker", u64::from(report.worker.0)),
             Self::Lost { worker, .. } => ("loss of worker", u64::from(worker.0)),
             Self::Parcel(channel) => ("parcel in channel", *channel as u64),
+            Self::Frame(_, bytes) => ("frame", u64::from(crc32c::crc32c(bytes))),
+            Self::SessionTick(end) => ("timer of session", *end as u64),
+            Self::Buried(actor) => ("end of the given-up actor", *actor as u64),
+            Self::Healed(from, to) => ("link healed", u64::from(*from) << 32 | u64::from(*to)),
             Self::StoreApply(call) => ("effect of store call", *call),
             Self::StoreReply(call) => ("reply to store call", *call),
             Self::Fault(_) => ("fault", 0),

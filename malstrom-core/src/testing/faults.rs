@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::rng::Rng;
+use super::wires::Network;
 
 /// Something that goes wrong at a moment of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) enum Fault {
     TimeJump(Duration),
     /// An operator's, a source's or a sink's own code fails once.
     UserError,
+    /// A link between two processes is cut for this time, perhaps one way only; the number chooses which.
+    Cut { choice: u64, is_both_ways: bool, time: Duration },
 }
 
 /// How the details of a fault are drawn.
@@ -71,6 +74,8 @@ pub(super) struct Plan {
     pub(super) chaos: Duration,
     pub(super) faults: Vec<(Duration, Fault)>,
     pub(super) asks: Vec<(Duration, Ask)>,
+    /// How many processes there are, and what the links between them do.
+    pub(super) network: Network,
 }
 
 impl Plan {
@@ -93,6 +98,7 @@ impl Plan {
             chaos: Duration::ZERO,
             faults: Vec::new(),
             asks: Vec::new(),
+            network: Network::NONE,
         }
     }
 
@@ -177,7 +183,23 @@ impl Plan {
         if rng.per_mille(200) {
             plan.hurry(rng, chaos_ms);
         }
+        // From a stream of its own: what else a seed draws does not depend on it.
+        plan.cut_into_processes(&mut rng.clone().fork(), chaos_ms);
         plan
+    }
+
+    /// Puts the workers into processes, and cuts the links between them.
+    fn cut_into_processes(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        self.network = Network::draw(rng);
+        if !self.network.has_links() || rng.per_mille(300) {
+            return;
+        }
+        for _ in 0..rng.between(1, 6) {
+            let at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            let time_us_max = [5_000, 100_000, 2_000_000][rng.below(3) as usize];
+            let (choice, is_both_ways) = (rng.next_u64(), rng.per_mille(500));
+            self.faults.push((at, Fault::Cut { choice, is_both_ways, time: rng.micros(100, time_us_max) }));
+        }
     }
 
     /// Operations that follow one another closely while a worker lags behind.

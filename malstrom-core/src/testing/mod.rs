@@ -37,6 +37,7 @@ mod rig;
 mod rng;
 mod store;
 mod trace;
+mod wires;
 mod world;
 
 use std::any::Any;

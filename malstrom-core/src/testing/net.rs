@@ -2,7 +2,7 @@
 //! own; what goes the same way keeps its order.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::clock::{Event, Shared};
 use super::store::{Ask, Caller};
+use super::wires::{Lane, Network, Side, Wires};
 use crate::codec;
 use crate::coordinator::JobEvent;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
@@ -43,6 +44,10 @@ pub(super) struct Net {
     message_us_max: u64,
     /// Messages out of a thousand that come a second time, to somebody else.
     pub(super) stray_per_mille: u64,
+    /// What leaves a process.
+    pub(super) wires: Wires,
+    /// Workers that could not be stopped: they go on, and reach nobody but the store and what their sinks write to.
+    given_up: BTreeSet<usize>,
 }
 
 struct Channel {
@@ -59,7 +64,7 @@ struct Channel {
 pub(super) type SharedNet = Rc<RefCell<Net>>;
 
 impl Net {
-    pub(super) fn new(capacity: usize, by_bytes: bool, message_us_max: u64) -> Self {
+    pub(super) fn new(network: Network, capacity: usize, by_bytes: bool, message_us_max: u64) -> Self {
         Self {
             channels: Vec::new(),
             open: BTreeMap::new(),
@@ -71,7 +76,19 @@ impl Net {
             by_bytes,
             message_us_max,
             stray_per_mille: 0,
+            wires: Wires::new(network, capacity, message_us_max),
+            given_up: BTreeSet::new(),
         }
+    }
+
+    /// Like [`remove_actor`](Self::remove_actor), of a worker that cannot be reached: it works on with what it has.
+    pub(super) fn give_up(&mut self, of: usize, worker: WorkerId, actor: usize) -> Vec<usize> {
+        let inbox = self.inboxes.remove(&actor).unwrap_or_default();
+        let unblocked = self.remove_actor(of, worker, actor);
+        self.wires.worker_gone(of, worker, actor, true);
+        self.inboxes.insert(actor, inbox);
+        self.given_up.insert(actor);
+        unblocked
     }
 
     /// Messages are fast from now on.
@@ -136,6 +153,7 @@ pub(super) struct SimPort {
     pub(super) of: usize,
     pub(super) actor: usize,
     pub(super) me: WorkerId,
+    pub(super) generation: Generation,
     pub(super) net: SharedNet,
     pub(super) core: Shared,
 }
@@ -146,21 +164,35 @@ impl WorkerPort for SimPort {
     }
 
     fn report(&mut self, report: Report) {
-        let net = self.net.borrow();
+        let mut net = self.net.borrow_mut();
+        if net.given_up.contains(&self.actor) {
+            return;
+        }
         let report = net.through_bytes(report);
         let mut core = self.core.lock();
-        let delay = core.rng.micros(1, net.message_us_max);
         if !core.is_calm && core.rng.per_mille(net.stray_per_mille) {
             core.counts.add("message: report delivered again to every coordinator");
             let late = core.rng.micros(1000, 500_000);
             core.after(late, Event::StrayReport(report.clone()));
         }
+        let lane = Lane::Post(self.me);
+        if net.wires.carries(lane) {
+            return net.wires.post((self.of, lane, Side::Second), &report, &mut core);
+        }
+        let delay = core.rng.micros(1, net.message_us_max);
         let event = Event::Report { of: self.of, actor: self.actor, report };
         core.on_link((LINK_REPORT, self.actor, self.of), delay, event);
     }
 
     fn mail(&mut self, to: WorkerId, mail: Mail) {
-        let net = self.net.borrow();
+        let mut net = self.net.borrow_mut();
+        let lane = Lane::Mail(self.me, to);
+        if net.given_up.contains(&self.actor) {
+            return;
+        }
+        if net.wires.carries(lane) {
+            return net.wires.post((self.of, lane, Side::First), &mail, &mut self.core.lock());
+        }
         let Some(&to) = net.current.get(&(self.of, to)) else { return };
         let mail = net.through_bytes(mail);
         let mut core = self.core.lock();
@@ -178,6 +210,14 @@ impl WorkerPort for SimPort {
 
     fn channel_to(&mut self, edge: EdgeId, to: WorkerId) -> Box<dyn ParcelSender> {
         let mut net = self.net.borrow_mut();
+        let lane = Lane::Data(edge, self.me, to);
+        if net.given_up.contains(&self.actor) {
+            return Box::new(Nowhere);
+        }
+        if net.wires.carries(lane) {
+            let end = net.wires.open((self.of, lane, Side::First), self.generation, self.actor);
+            return Box::new(WireSender(WireEnd { end, net: self.net.clone(), core: self.core.clone() }));
+        }
         let channel = net.channel((self.of, edge, self.me, to));
         if net.channels[channel].sender != usize::MAX {
             self.core.lock().violation(format!("the channel {edge} {} to {to} was opened twice", self.me));
@@ -189,6 +229,15 @@ impl WorkerPort for SimPort {
 
     fn channel_from(&mut self, edge: EdgeId, from: WorkerId, decoder: Decoder) -> Box<dyn ParcelReceiver> {
         let mut net = self.net.borrow_mut();
+        let lane = Lane::Data(edge, from, self.me);
+        if net.given_up.contains(&self.actor) {
+            return Box::new(Nowhere);
+        }
+        if net.wires.carries(lane) {
+            let end = net.wires.open((self.of, lane, Side::Second), self.generation, self.actor);
+            let end = WireEnd { end, net: self.net.clone(), core: self.core.clone() };
+            return Box::new(WireReceiver(end, decoder));
+        }
         let channel = net.channel((self.of, edge, from, self.me));
         if net.channels[channel].receiver.is_some() {
             self.core.lock().violation(format!("the channel {edge} {from} to {} was opened twice", self.me));
@@ -272,6 +321,65 @@ impl ParcelReceiver for Receiver {
     }
 }
 
+/// One end of a channel to another process. It is closed when its worker drops it.
+struct WireEnd {
+    end: usize,
+    net: SharedNet,
+    core: Shared,
+}
+
+impl Drop for WireEnd {
+    fn drop(&mut self) {
+        // A panic may have left it borrowed; the run is over then.
+        if let Ok(mut net) = self.net.try_borrow_mut() {
+            net.wires.close(self.end);
+        }
+    }
+}
+
+/// What a worker opens that has been given up.
+struct Nowhere;
+
+impl ParcelSender for Nowhere {
+    fn try_send(&mut self, _: Parcel) -> Result<(), Parcel> {
+        Ok(())
+    }
+
+    fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
+        None
+    }
+}
+
+impl ParcelReceiver for Nowhere {
+    fn try_recv(&mut self) -> Option<Parcel> {
+        None
+    }
+
+    fn recycle(&mut self, _: Box<dyn AnyBatch>) {}
+}
+
+struct WireSender(WireEnd);
+
+impl ParcelSender for WireSender {
+    fn try_send(&mut self, parcel: Parcel) -> Result<(), Parcel> {
+        self.0.net.borrow_mut().wires.send(self.0.end, parcel, &mut self.0.core.lock())
+    }
+
+    fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
+        None
+    }
+}
+
+struct WireReceiver(WireEnd, Decoder);
+
+impl ParcelReceiver for WireReceiver {
+    fn try_recv(&mut self) -> Option<Parcel> {
+        self.0.net.borrow_mut().wires.take(self.0.end, self.1, &mut self.0.core.lock())
+    }
+
+    fn recycle(&mut self, _: Box<dyn AnyBatch>) {}
+}
+
 /// How one simulated coordinator reaches the rest.
 pub(super) struct SimHost {
     pub(super) of: usize,
@@ -305,17 +413,21 @@ impl Host for SimHost {
     }
 
     fn send(&self, worker: WorkerId, command: Command) {
-        let net = self.net.borrow();
+        let mut net = self.net.borrow_mut();
         let Some(&to) = net.current.get(&(self.of, worker)) else { return };
         let command = net.through_bytes(command);
         let mut core = self.core.lock();
-        let delay = core.rng.micros(1, net.message_us_max);
         if !core.is_calm && core.rng.per_mille(net.stray_per_mille) {
             core.counts.add("message: command delivered again to a worker of that number");
             let late = core.rng.micros(1000, 500_000);
             // Its own generation would carry it out twice: a link repairs that, but not what comes from another one.
             core.after(late, Event::StrayCommand(worker, command.clone()));
         }
+        let lane = Lane::Post(worker);
+        if net.wires.carries(lane) {
+            return net.wires.post((self.of, lane, Side::First), &command, &mut core);
+        }
+        let delay = core.rng.micros(1, net.message_us_max);
         core.on_link((LINK_COMMAND, self.of, to), delay, Event::Deliver(to, ToWorker::Command(command)));
     }
 

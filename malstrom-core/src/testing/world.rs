@@ -17,6 +17,7 @@ use crate::coordinator::{
     self, Completion, Coordinator, Deadlines, JobConfig, JobError, Mailbox, Outcome, Reply, Request, Restarts,
 };
 use crate::ids::{Generation, SnapshotId, WorkerId};
+use crate::mark::{self, Mark};
 use crate::stream::{Dataflow, Job};
 use crate::worker::messages::{Command, ToWorker};
 use crate::worker::{Activity, Worker};
@@ -78,7 +79,7 @@ struct Coord {
 
 impl World {
     pub(super) fn new(core: Shared, context: SimContext, plan: Plan, define: Define, rng: Rng) -> Self {
-        let mut net = Net::new(plan.channel_capacity, plan.by_bytes, plan.message_us_max);
+        let mut net = Net::new(plan.network, plan.channel_capacity, plan.by_bytes, plan.message_us_max);
         net.stray_per_mille = plan.stray_per_mille;
         let mut world = Self {
             core,
@@ -161,7 +162,7 @@ impl World {
             }
             Event::Stop { actor, done } => {
                 if let Some(actor) = actor {
-                    self.remove(actor, true);
+                    self.stop(actor);
                 }
                 done.open();
             }
@@ -200,6 +201,12 @@ impl World {
                     self.nudge(receiver);
                 }
             }
+            Event::Frame(place, bytes) => {
+                self.net.borrow_mut().wires.arrived(place, &bytes, &mut self.core.lock());
+            }
+            Event::Buried(actor) => drop(self.actors[actor].worker.take()),
+            Event::SessionTick(end) => self.net.borrow_mut().wires.tick(end, &mut self.core.lock()),
+            Event::Healed(from, to) => self.net.borrow_mut().wires.healed(from, to, &mut self.core.lock()),
             Event::StoreApply(call) => self.core.apply(call),
             Event::StoreReply(call) => self.core.reply(call),
             Event::Fault(fault) => self.inject(fault),
@@ -292,7 +299,8 @@ impl World {
                 "P5: coordinator {of} ended and left {unanswered} requests without an answer"
             ));
         }
-        let is_left = self.actors.iter().any(|actor| actor.of == of && actor.worker.is_some());
+        let is_left =
+            self.actors.iter().any(|actor| actor.of == of && actor.worker.is_some() && !actor.is_stopped);
         if is_left {
             return Err(format!("P5: coordinator {of} ended and left workers behind"));
         }
@@ -352,8 +360,10 @@ impl World {
             let mut net = self.net.borrow_mut();
             net.current.insert((of, worker), actor);
             net.inboxes.insert(actor, Default::default());
+            net.wires.worker_up(of, worker, actor, generation);
         }
-        let port = SimPort { of, actor, me: worker, net: self.net.clone(), core: self.core.clone() };
+        let (net, core) = (self.net.clone(), self.core.clone());
+        let port = SimPort { of, actor, me: worker, generation, net, core };
         self.actors.push(Actor {
             of,
             generation,
@@ -404,6 +414,8 @@ impl World {
             Ok(Activity::Busy) => self.nudge(actor),
             Ok(Activity::Idle(None)) => {}
             Ok(Activity::Idle(Some(until))) => self.core.lock().at(until.0, Event::Nudge(actor)),
+            // Nobody hears of a worker that was given up.
+            Err(_) if it.is_stopped => it.worker = None,
             Err(error) => {
                 let (of, generation, me) = (it.of, it.generation, it.me);
                 let reason = error.to_string();
@@ -423,10 +435,26 @@ impl World {
         core.after(delay, Event::Lost { of, generation, worker, reason });
     }
 
+    /// Stops a worker. One that is cut off cannot be told: it is given up, and goes on for a while.
+    fn stop(&mut self, actor: usize) {
+        let it = &mut self.actors[actor];
+        if it.worker.is_none() || !self.net.borrow().wires.is_cut_off(it.me, &self.core.lock()) {
+            return self.remove(actor, true);
+        }
+        it.is_stopped = true;
+        let unblocked = self.net.borrow_mut().give_up(it.of, it.me, actor);
+        let mut core = self.core.lock();
+        core.counts.add("worker: given up while cut off, and works on for a while");
+        core.after(self.rng.micros(1000, 1_000_000), Event::Buried(actor));
+        drop(core);
+        unblocked.into_iter().for_each(|sender| self.nudge(sender));
+    }
+
     fn remove(&mut self, actor: usize, is_stopped: bool) {
         let it = &mut self.actors[actor];
         it.is_stopped |= is_stopped;
         let unblocked = self.net.borrow_mut().remove_actor(it.of, it.me, actor);
+        self.net.borrow_mut().wires.worker_gone(it.of, it.me, actor, is_stopped);
         drop(it.worker.take());
         for sender in unblocked {
             self.nudge(sender);
@@ -438,8 +466,9 @@ impl World {
             return;
         }
         self.core.lock().note(format!("fault: {fault:?}"));
-        let alive: Vec<usize> =
-            (0..self.actors.len()).filter(|at| self.actors[*at].worker.is_some()).collect();
+        let alive: Vec<usize> = (0..self.actors.len())
+            .filter(|at| self.actors[*at].worker.is_some() && !self.actors[*at].is_stopped)
+            .collect();
         let victim = alive.get(self.rng.below(alive.len() as u64) as usize).copied();
         let newest = (0..self.coordinators.len())
             .rev()
@@ -463,7 +492,7 @@ impl World {
                 let Some(of) = newest else { return };
                 self.coordinators[of].task.kill();
                 for actor in 0..self.actors.len() {
-                    if self.actors[actor].of == of {
+                    if self.actors[actor].of == of && !self.actors[actor].is_stopped {
                         self.remove(actor, true);
                     }
                 }
@@ -502,8 +531,29 @@ impl World {
                 "time: jump"
             }
             Fault::UserError => return self.context.fail_once(),
+            Fault::Cut { choice, is_both_ways, time } => {
+                let mut net = self.net.borrow_mut();
+                if !net.wires.cut(choice, is_both_ways, time, &mut self.core.lock()) {
+                    return;
+                }
+                drop(net);
+                self.mark_cut(newest);
+                if is_both_ways { "network: cut both ways" } else { "network: cut one way" }
+            }
         };
         self.core.lock().counts.add(kind);
+    }
+
+    /// Marks what a cut has come into.
+    fn mark_cut(&self, coordinator: Option<usize>) {
+        let Some(of) = coordinator else { return };
+        let look = |status: Result<coordinator::Status, _>| match status.ok().and_then(|it| it.operation) {
+            Some("rescale") => mark::hit(Mark::CutInRescale),
+            Some("snapshot") => mark::hit(Mark::CutInSnapshot),
+            _ => {}
+        };
+        let request = Request::Status(Box::new(look));
+        self.coordinators[of].mailbox.deliver(coordinator::Event::Request(request));
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -592,6 +642,7 @@ impl World {
         core.note("calm".to_owned());
         drop(core);
         self.net.borrow_mut().calm();
+        self.net.borrow_mut().wires.calm(&mut self.core.lock());
         self.n_no_start = 0;
         self.context.calm();
         for actor in &mut self.actors {

@@ -132,3 +132,17 @@ proptest! {
         let _ = decode_batch::<String>(&bytes);
     }
 }
+
+#[test]
+fn i15_a_parcel_is_read_back_and_other_bytes_are_an_error() {
+    let mut bytes = Vec::new();
+    Parcel::Batch(Box::new(batch([(1, 'a'), (2, 'b')]))).encode(&mut bytes).unwrap();
+    let Ok(Parcel::Batch(read)) = Parcel::decode(&bytes, decode_batch::<char>) else { panic!("not a batch") };
+    assert_eq!(records(*read.into_any().downcast::<Batch<char>>().unwrap()), [(1, 'a'), (2, 'b')]);
+    let mut bytes = Vec::new();
+    Parcel::Control(Control::Idle).encode(&mut bytes).unwrap();
+    assert!(matches!(Parcel::decode(&bytes, decode_batch::<char>), Ok(Parcel::Control(Control::Idle))));
+    for bytes in [&b""[..], b"\x02", b"\x00", b"\x01\xff", b"\x07storm"] {
+        assert!(Parcel::decode(bytes, decode_batch::<char>).is_err(), "{bytes:?}");
+    }
+}
