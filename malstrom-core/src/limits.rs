@@ -34,7 +34,7 @@ pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 30;
 /// State encoded between two batches, in bytes; at least one bin.
-pub const ENCODE_SLICE_BYTES: usize = 16 << 10;
+pub const ENCODE_SLICE_BYTES: usize = 64 << 10;
 /// Store reads one worker has under way at once while it restores.
 pub const RESTORE_READS_MAX: usize = 8;
 

@@ -93,14 +93,15 @@ where
             let last = usize::try_from(last).map_err(|_| shorter())?;
             iter.nth(last).ok_or_else(shorter)?;
         }
-        Ok(IterReader { iter, position })
+        Ok(IterReader { iter: Some(iter), position })
     }
 }
 
 /// A partition of a [`FromIter`] being read. Its position is the number of records taken.
 #[derive(Clone, Debug)]
 pub struct IterReader<I> {
-    iter: I,
+    /// Absent only while it is read.
+    iter: Option<I>,
     position: u64,
 }
 
@@ -110,12 +111,17 @@ impl<I: Iterator + 'static> Read for IterReader<I> {
 
     #[inline]
     fn read(&mut self, cx: ReadContext, out: &mut impl Emit<I::Item>) -> Result<ReadStatus, BoxError> {
-        // Internal iteration: the iterator's own loop runs, so that a chain of adapters becomes one.
+        // Internal iteration: the iterator's own loop runs, so that a chain of adapters becomes one. It is moved here for
+        // that long, so that what it counts lies in registers and not in memory.
+        let Some(mut iter) = self.iter.take() else {
+            return Err("the iterator panicked when it was last read".into());
+        };
         let mut n = 0;
-        self.iter.by_ref().take(cx.n_records_max).for_each(|value| {
+        iter.by_ref().take(cx.n_records_max).for_each(|value| {
             n += 1;
             out.emit(Record::new(value));
         });
+        self.iter = Some(iter);
         self.position += n as u64;
         Ok(if n < cx.n_records_max { ReadStatus::Ended } else { ReadStatus::More })
     }

@@ -140,6 +140,31 @@ impl<In, Op: Operator<In>, E: Emit<Op::Out>> Emit<In> for Link<'_, Op, E> {
     }
 }
 
+/// Counts what passes, in a variable of whoever asks for it and so in a register.
+struct Counted<'a, E> {
+    out: &'a mut E,
+    n_records: usize,
+}
+
+impl<'a, E> Counted<'a, E> {
+    fn new(out: &'a mut E) -> Self {
+        Self { out, n_records: 0 }
+    }
+}
+
+impl<T, E: Emit<T>> Emit<T> for Counted<'_, E> {
+    #[inline(always)]
+    fn emit(&mut self, record: Record<T>) {
+        self.n_records += 1;
+        self.out.emit(record);
+    }
+
+    #[inline(always)]
+    fn hint(&mut self, upcoming: &T) {
+        self.out.hint(upcoming);
+    }
+}
+
 /// Where a stage begins, as its worker sees it.
 pub trait Inlet {
     /// Has channels from exactly the workers 0 to `n_workers - 1`.
@@ -233,6 +258,10 @@ pub trait Outlet<T>: Emit<T> + 'static {
     /// # Errors
     /// What a sink says.
     fn flush(&mut self) -> Result<(), StageError>;
+    /// So many records were emitted since this was last told. It is told after each batch, so that no record pays for it.
+    fn emitted(&mut self, n_records: usize) {
+        let _ = n_records;
+    }
     /// Passes on control, behind everything emitted so far.
     ///
     /// # Errors
@@ -347,9 +376,8 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
         if self.is_done {
             return Ok(Turn::Quiet(None));
         }
-        let pulled = self.pipe.pull(cx, &mut self.outlet)?;
-        self.outlet.check()?;
-        match pulled {
+        let pulled = self.emit(|pipe, out| pipe.pull(cx, out))?;
+        match pulled? {
             Pulled::Worked => {
                 self.reads_since_flush += 1;
                 if self.reads_since_flush >= crate::limits::FLUSH_AFTER_READS {
@@ -426,8 +454,7 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
             }
             Control::End => {
                 self.watermark(Timestamp::MAX)?;
-                self.pipe.end(&mut self.outlet);
-                self.outlet.check()?;
+                self.emit(|pipe, out| pipe.end(out))?;
                 self.outlet.control(Control::End)?;
                 self.is_done = true;
             }
@@ -435,11 +462,21 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
         Ok(Turn::Busy)
     }
 
+    /// Has the pipe make records, and counts and checks them.
+    #[inline(always)]
+    fn emit<R>(&mut self, make: impl FnOnce(&mut P, &mut Counted<'_, O>) -> R) -> Result<R, StageError> {
+        let mut out = Counted::new(&mut self.outlet);
+        let made = make(&mut self.pipe, &mut out);
+        let n_records = out.n_records;
+        self.outlet.emitted(n_records);
+        self.outlet.check()?;
+        Ok(made)
+    }
+
     fn watermark(&mut self, time: Timestamp) -> Result<(), StageError> {
         if time > self.watermark {
             self.watermark = time;
-            self.pipe.watermark(time, &mut self.outlet);
-            self.outlet.check()?;
+            self.emit(|pipe, out| pipe.watermark(time, out))?;
         }
         self.outlet.control(Control::Watermark(time))
     }

@@ -27,10 +27,8 @@ impl<T, S: Sink<T>> PlainSink<T, S> {
 }
 
 impl<T: 'static, S: Sink<T>> Emit<T> for PlainSink<T, S> {
-    #[inline]
+    #[inline(always)]
     fn emit(&mut self, record: Record<T>) {
-        self.n_written += 1;
-        self.is_flushed = false;
         if let Err(error) = self.sink.write(record) {
             self.failed = self.failed.take().or(Some(error));
         }
@@ -40,6 +38,11 @@ impl<T: 'static, S: Sink<T>> Emit<T> for PlainSink<T, S> {
 impl<T: 'static, S: Sink<T>> Outlet<T> for PlainSink<T, S> {
     fn drain(&mut self) -> bool {
         true
+    }
+
+    fn emitted(&mut self, n_records: usize) {
+        self.n_written += n_records as u64;
+        self.is_flushed &= n_records == 0;
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
@@ -121,9 +124,8 @@ impl<T, S: TransactionalSink<T>> Transactions<T, S> {
 }
 
 impl<T: 'static, S: TransactionalSink<T>> Emit<T> for Transactions<T, S> {
-    #[inline]
+    #[inline(always)]
     fn emit(&mut self, record: Record<T>) {
-        self.n_written += 1;
         if let Err(error) = self.sink.write(record) {
             self.failed = self.failed.take().or(Some(error));
         }
@@ -133,6 +135,10 @@ impl<T: 'static, S: TransactionalSink<T>> Emit<T> for Transactions<T, S> {
 impl<T: 'static, S: TransactionalSink<T>> Outlet<T> for Transactions<T, S> {
     fn drain(&mut self) -> bool {
         true
+    }
+
+    fn emitted(&mut self, n_records: usize) {
+        self.n_written += n_records as u64;
     }
 
     fn flush(&mut self) -> Result<(), StageError> {

@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{AnySource, Inlet, OpenError, Pipe, PullContext, Pulled, StageError};
+use super::{AnySource, Counted, Inlet, OpenError, Pipe, PullContext, Pulled, StageError};
 use crate::codec;
-use crate::element::{Control, Record, Timestamp};
+use crate::element::{Control, Timestamp};
 use crate::ids::SnapshotId;
 use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
@@ -68,7 +68,7 @@ impl<S: Source> SourceInlet<S> {
     #[inline]
     fn read(&mut self, at: usize, now: Nanos, out: &mut impl Emit<S::Item>) -> Result<usize, StageError> {
         let partition = &mut self.partitions[at];
-        let mut out = Counted { out, n_records: 0 };
+        let mut out = Counted::new(out);
         let cx = ReadContext { n_records_max: SOURCE_READ_RECORDS, now };
         match partition.reader.read(cx, &mut out) {
             Ok(status) => partition.status = status,
@@ -253,25 +253,6 @@ impl<S: Source> AnySource for SourceInlet<S> {
 
     fn is_exhausted(&self) -> bool {
         self.partitions.iter().all(|open| open.status == ReadStatus::Ended)
-    }
-}
-
-/// Counts what passes.
-struct Counted<'a, E> {
-    out: &'a mut E,
-    n_records: usize,
-}
-
-impl<T, E: Emit<T>> Emit<T> for Counted<'_, E> {
-    #[inline(always)]
-    fn emit(&mut self, record: Record<T>) {
-        self.n_records += 1;
-        self.out.emit(record);
-    }
-
-    #[inline(always)]
-    fn hint(&mut self, upcoming: &T) {
-        self.out.hint(upcoming);
     }
 }
 
