@@ -54,17 +54,21 @@ fn count_part(me: usize, task: &Task, mut port: Port<Vec<(u64, u64)>>, mut count
         let key = key(i, task.keys);
         let hash = counts.hasher.hash_one(key);
         let owner = owner(hash, n_threads);
-        if owner == me {
-            counts.add(hash, key);
-            continue;
-        }
         let batch = &mut outgoing[owner];
         batch.push((hash, key));
-        if batch.len() == BATCH_KEYS {
-            port.send(owner, batch, |keys| counts.add_all(keys));
-            port.receive(|keys| counts.add_all(keys));
+        if batch.len() < BATCH_KEYS {
+            continue;
         }
+        if owner == me {
+            // A loop of look-ups alone lets the processor overlap them.
+            counts.add_all(batch);
+            batch.clear();
+        } else {
+            port.send(owner, batch, |keys| counts.add_all(keys));
+        }
+        port.receive(|keys| counts.add_all(keys));
     }
+    counts.add_all(&outgoing[me]);
     for (owner, batch) in outgoing.iter_mut().enumerate() {
         port.send(owner, batch, |keys| counts.add_all(keys));
     }
