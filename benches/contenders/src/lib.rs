@@ -7,16 +7,20 @@
 //! - [`mesh`]: batches between threads, for the programs written by hand.
 //! - [`plain`], [`tuned`]: the programs written by hand.
 //! - [`engine`]: Malstrom.
+//! - [`timely`], [`renoir`], [`earlier`]: the peers.
 //!
 //! Everything is compiled once and linked twice, with the system's allocator and with mimalloc.
 
 pub mod data;
+pub mod earlier;
 pub mod engine;
 pub mod mesh;
 pub mod outcome;
 pub mod plain;
+pub mod renoir;
 pub mod tally;
 pub mod task;
+pub mod timely;
 pub mod tuned;
 pub mod work;
 
@@ -49,6 +53,9 @@ fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
         Program::Plain => plain::run(task),
         Program::Tuned => tuned::run(task),
         Program::Malstrom => engine::run(task),
+        Program::Timely => timely::run(task),
+        Program::Renoir | Program::RenoirTwoPhase => renoir::run(task),
+        Program::Earlier => earlier::run(task),
     }?;
     Ok(outcome.of(task, allocator))
 }

@@ -13,6 +13,7 @@ pub struct Tally {
     started_cpu: f64,
     digest: AtomicU64,
     n: AtomicU64,
+    n_inputs: AtomicU64,
     last_ns: AtomicU64,
 }
 
@@ -20,14 +21,28 @@ impl Tally {
     /// Starts the clock.
     #[must_use]
     pub fn start() -> Arc<Self> {
-        let (digest, n, last_ns) = Default::default();
-        Arc::new(Self { started: Instant::now(), started_cpu: cpu_seconds(), digest, n, last_ns })
+        let (digest, n, n_inputs, last_ns) = Default::default();
+        Arc::new(Self { started: Instant::now(), started_cpu: cpu_seconds(), digest, n, n_inputs, last_ns })
     }
 
     /// One thread's part.
     #[must_use]
     pub fn local(self: &Arc<Self>) -> LocalTally {
         LocalTally { tally: self.clone(), digest: 0, n: 0 }
+    }
+
+    /// Notes records that came in, where the output does not tell.
+    pub fn note_inputs(&self, n: u64) {
+        self.n_inputs.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The records that came in: those that were noted, or else as many as came out.
+    #[must_use]
+    pub fn inputs(&self, n_outputs: u64) -> u64 {
+        match self.n_inputs.load(Ordering::Relaxed) {
+            0 => n_outputs,
+            n => n,
+        }
     }
 
     /// Stops the clock: everything has ended.
@@ -84,5 +99,12 @@ impl LocalTally {
 impl Drop for LocalTally {
     fn drop(&mut self) {
         self.publish();
+    }
+}
+
+/// The clone begins at nothing.
+impl Clone for LocalTally {
+    fn clone(&self) -> Self {
+        self.tally.local()
     }
 }

@@ -36,6 +36,14 @@ pub enum Program {
     Tuned,
     /// This repository.
     Malstrom,
+    /// Timely Dataflow.
+    Timely,
+    /// Renoir.
+    Renoir,
+    /// Renoir, adding up before it exchanges.
+    RenoirTwoPhase,
+    /// Malstrom 0.1.0.
+    Earlier,
 }
 
 /// The work.
@@ -102,6 +110,12 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether the input is text.
+    #[must_use]
+    pub fn counts_words(&self) -> bool {
+        matches!(self.workload, Workload::W1 | Workload::W1b)
+    }
+
     /// Time between two snapshots.
     #[must_use]
     pub fn snapshot_every(&self) -> Duration {

@@ -4,4 +4,4 @@ mod numbers;
 mod text;
 
 pub use numbers::{key, range};
-pub use text::{lines, load_text, make_text, shares};
+pub use text::{load_str, load_text, make_text, shares, shares_str};

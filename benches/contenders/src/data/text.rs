@@ -53,18 +53,19 @@ pub fn shares(text: &[u8], n: usize) -> Vec<&[u8]> {
     shares
 }
 
-/// The lines of a text, without their ends.
-pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = &rest[..end];
-        rest = rest.get(end + 1..).unwrap_or_default();
-        Some(line)
-    })
+/// The same as text.
+///
+/// # Errors
+/// If the file cannot be read, or is not UTF-8.
+pub fn load_str(path: Option<&Path>) -> Result<&'static str, BoxError> {
+    Ok(std::str::from_utf8(load_text(path)?)?)
+}
+
+/// As [`shares`].
+#[must_use]
+pub fn shares_str(text: &str, n: usize) -> Vec<&str> {
+    // A cut after a newline is between two characters.
+    shares(text.as_bytes(), n).into_iter().map(|share| std::str::from_utf8(share).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
@@ -79,11 +80,5 @@ mod tests {
             assert_eq!((shares.len(), shares.concat()), (n, text.to_vec()));
             assert!(shares.iter().all(|share| share.is_empty() || share.ends_with(b"\n")));
         }
-    }
-
-    #[test]
-    fn the_last_line_may_have_no_end() {
-        assert_eq!(lines(b"to\nbe").collect::<Vec<_>>(), [b"to", b"be"]);
-        assert_eq!(lines(b"to\n\nbe\n").collect::<Vec<_>>(), [&b"to"[..], b"", b"be"]);
     }
 }
