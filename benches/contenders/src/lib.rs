@@ -4,6 +4,7 @@
 //! - [`data`]: the input, equal for all.
 //! - [`work`]: the parts of the work that must be the same everywhere.
 //! - [`tally`]: what the output of a run adds up to, and when the last of it came.
+//! - [`latency`]: how long records take under an open loop.
 //! - [`mesh`]: batches between threads, for the programs written by hand.
 //! - [`plain`], [`tuned`]: the programs written by hand.
 //! - [`engine`]: Malstrom.
@@ -14,6 +15,7 @@
 pub mod data;
 pub mod earlier;
 pub mod engine;
+pub mod latency;
 pub mod mesh;
 pub mod outcome;
 pub mod plain;
@@ -50,10 +52,10 @@ pub fn main(allocator: &'static str) -> ExitCode {
 
 fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
     let outcome = match task.program {
-        Program::Plain => plain::run(task),
+        Program::Plain | Program::PlainParked => plain::run(task),
         Program::Tuned => tuned::run(task),
         Program::Malstrom => engine::run(task),
-        Program::Timely => timely::run(task),
+        Program::Timely | Program::TimelyParked => timely::run(task),
         Program::Renoir | Program::RenoirTwoPhase => renoir::run(task),
         Program::Earlier => earlier::run(task),
     }?;

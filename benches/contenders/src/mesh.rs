@@ -95,17 +95,23 @@ impl<B: Batch> Port<B> {
         any
     }
 
+    /// Sends no more.
+    pub fn stop_sending(&mut self) {
+        self.to.clear();
+    }
+
+    /// Whether nobody sends any more and everything has been received.
+    pub fn is_over(&self) -> bool {
+        self.from.iter().all(|incoming| incoming.full.is_abandoned() && incoming.full.is_empty())
+    }
+
     /// Sends no more, and gives `take` what comes in until nobody sends any more.
     pub fn finish(mut self, mut take: impl FnMut(&B)) {
-        self.to.clear();
-        while !self.from.is_empty() {
-            // Whoever is gone now has sent everything before the look that follows.
-            let gone: Vec<bool> = self.from.iter().map(|incoming| incoming.full.is_abandoned()).collect();
+        self.stop_sending();
+        while !self.is_over() {
             if !self.receive(&mut take) {
                 std::thread::yield_now();
             }
-            let mut gone = gone.into_iter();
-            self.from.retain(|_| !gone.next().unwrap_or(false));
         }
     }
 }
@@ -125,7 +131,9 @@ mod tests {
                         let (mut sum, mut batch) = (0, Vec::new());
                         for n in 0..1000 {
                             batch.push(n);
-                            port.send((me + 1 + n as usize % 2) % 3, &mut batch, |b| sum += b.iter().sum::<u64>());
+                            port.send((me + 1 + n as usize % 2) % 3, &mut batch, |b| {
+                                sum += b.iter().sum::<u64>()
+                            });
                         }
                         port.finish(|b| sum += b.iter().sum::<u64>());
                         sum

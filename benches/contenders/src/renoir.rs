@@ -1,8 +1,11 @@
 //! Renoir, as its own word count examples have it.
 
+use std::time::Duration;
+
 use ::renoir::prelude::*;
 
 use crate::data::{key, load_str, range, shares_str};
+use crate::latency::{Latencies, Pace};
 use crate::outcome::{BoxError, Outcome};
 use crate::tally::Tally;
 use crate::task::{Program, Task, Workload};
@@ -28,6 +31,7 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
     };
     let numbers = || env.stream_par_iter(move |i, n| range(n_records, i as usize, n as usize));
     let mut out = tally.local();
+    let mut latencies = None;
     match task.workload {
         Workload::W1 => words()
             .group_by(|word: &String| word.clone())
@@ -68,11 +72,41 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
             .group_by(|key| *key)
             .rich_map(running_count())
             .for_each(move |(key, count)| out.add(work::number_count(key, count))),
+        Workload::W5 => {
+            let n_records = (task.rate as f64 * task.seconds) as u64;
+            let pace = Pace::new(task.rate, 0);
+            pace.begin(Duration::from_millis(500));
+            let mut measured = Latencies::new(&pace, Duration::from_secs_f64(task.seconds + 60.0)).local();
+            latencies = Some(measured.whole());
+            // One thread makes the records, and does not rest.
+            let due = (0..n_records).map(move |i| {
+                let due = pace.due_ns(i).unwrap_or(0);
+                while pace.now_ns() < due {
+                    std::hint::spin_loop();
+                }
+                (key(i, n_keys), due)
+            });
+            env.stream_iter(due)
+                .batch_mode(BatchMode::single())
+                .group_by(|(key, _)| *key)
+                .rich_map({
+                    let mut count = 0_u64;
+                    move |(_key, (_, due))| {
+                        count += 1;
+                        (count, due)
+                    }
+                })
+                .for_each(move |(_key, (_count, due))| measured.note(due, false));
+        }
+        _ => return Err("only Malstrom does this".into()),
     }
     env.execute_blocking();
     let mut outcome = tally.outcome(task.records);
     if task.counts_words() {
         outcome.records = tally.inputs(outcome.outputs);
+    }
+    if let Some(latencies) = latencies {
+        outcome.note("latency", latencies.summary());
     }
     Ok(outcome)
 }

@@ -32,12 +32,16 @@ pub enum Command {
 pub enum Program {
     /// What a good programmer writes in an afternoon.
     Plain,
+    /// The same, whose threads rest when there is nothing to do.
+    PlainParked,
     /// All that the machine gives.
     Tuned,
     /// This repository.
     Malstrom,
     /// Timely Dataflow.
     Timely,
+    /// The same, whose workers rest when there is nothing to do.
+    TimelyParked,
     /// Renoir.
     Renoir,
     /// Renoir, adding up before it exchanges.
@@ -65,6 +69,23 @@ pub enum Workload {
     /// Counts integers, each new count passes on.
     #[value(alias = "w3")]
     W3,
+    /// Latency through an exchange, open loop; the threads that make records do not rest.
+    #[value(alias = "w5")]
+    W5,
+    /// Snapshots of much state under load.
+    #[value(alias = "w6")]
+    W6,
+    /// What W6 has left, restored.
+    #[value(name = "W6-restore")]
+    #[serde(rename = "W6-restore")]
+    W6Restore,
+    /// Rescales of much state under load.
+    #[value(alias = "w7")]
+    W7,
+    /// A job that has nothing to do.
+    #[value(name = "idle")]
+    #[serde(rename = "idle")]
+    Idle,
 }
 
 /// Where Malstrom's snapshots go.
@@ -104,6 +125,21 @@ pub struct Task {
     /// Milliseconds between two of them
     #[arg(long, default_value_t = 1_000)]
     pub snapshot_every_ms: u64,
+    /// Records a second under an open loop; 0 is as fast as can be
+    #[arg(long, default_value_t = 100_000)]
+    pub rate: u64,
+    /// Seconds of load
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Bytes of each value that is kept, if more than a count
+    #[arg(long, default_value_t = 0)]
+    pub value_bytes: usize,
+    /// Scales to go through, such as 2,1,4,2
+    #[arg(long, value_delimiter = ',')]
+    pub rescales: Vec<u32>,
+    /// A folder for snapshots that stays
+    #[arg(long)]
+    pub keep: Option<PathBuf>,
     /// Where folders for snapshots are made
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     pub scratch: PathBuf,

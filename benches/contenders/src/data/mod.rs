@@ -3,5 +3,5 @@
 mod numbers;
 mod text;
 
-pub use numbers::{key, range};
+pub use numbers::{key, nth_key, range};
 pub use text::{load_str, load_text, make_text, shares, shares_str};

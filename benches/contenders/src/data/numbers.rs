@@ -8,6 +8,13 @@ use std::ops::Range;
 pub const fn key(i: u64, n_keys: u64) -> u64 {
     let random = mix(i.wrapping_mul(GOLDEN));
     let index = ((random as u128 * n_keys as u128) >> 64) as u64;
+    nth_key(index)
+}
+
+/// Key number `index`.
+#[inline]
+#[must_use]
+pub const fn nth_key(index: u64) -> u64 {
     mix(index.wrapping_add(KEYS_BEGIN))
 }
 

@@ -65,7 +65,10 @@ pub fn load_str(path: Option<&Path>) -> Result<&'static str, BoxError> {
 #[must_use]
 pub fn shares_str(text: &str, n: usize) -> Vec<&str> {
     // A cut after a newline is between two characters.
-    shares(text.as_bytes(), n).into_iter().map(|share| std::str::from_utf8(share).unwrap_or_default()).collect()
+    shares(text.as_bytes(), n)
+        .into_iter()
+        .map(|share| std::str::from_utf8(share).unwrap_or_default())
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a good programmer writes in an afternoon: a fast hash, computed once; the tables of `hashbrown`; the bytes of all
 //! keys in one arena; batches between threads.
 
+mod latency;
 mod numbers;
 mod words;
 
@@ -17,6 +18,8 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
         Workload::W1b => words::count(task, words::Emit::Final),
         Workload::W2 => Ok(numbers::chain(task)),
         Workload::W3 => Ok(numbers::count(task)),
+        Workload::W5 => Ok(latency::run(task)),
+        _ => Err("only Malstrom does this".into()),
     }
 }
 

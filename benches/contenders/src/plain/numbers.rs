@@ -40,7 +40,8 @@ pub(super) fn count(task: &Task) -> Outcome {
     let tally = Tally::start();
     thread::scope(|scope| {
         for (me, port) in mesh(task.workers).into_iter().enumerate() {
-            let counts = Counts { table: HashTable::new(), hasher: FixedState::default(), tally: tally.local() };
+            let counts =
+                Counts { table: HashTable::new(), hasher: FixedState::default(), tally: tally.local() };
             scope.spawn(move || count_part(me, task, port, counts));
         }
     });

@@ -39,7 +39,10 @@ pub(super) fn count(task: &Task, emit: Emit) -> Result<Outcome, BoxError> {
                 scope.spawn(move || count_share(me, share, port, counts))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")).sum::<Result<u64, _>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| "a thread panicked"))
+            .sum::<Result<u64, _>>()
     })?;
     Ok(tally.outcome(n_words))
 }

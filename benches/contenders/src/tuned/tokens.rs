@@ -53,7 +53,8 @@ fn each_word_avx2(text: &[u8], mut short: impl FnMut(ShortWord), mut long: impl 
     const TURN_BYTES: usize = 64;
     // A byte is white space if the byte that its low four bits choose here is the byte itself; of bytes from 0x80 on the
     // instruction makes zero.
-    const SPACES: [u8; 16] = [b' ', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b'\t', b'\n', 0xff, 0x0c, b'\r', 0xff, 0xff];
+    const SPACES: [u8; 16] =
+        [b' ', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b'\t', b'\n', 0xff, 0x0c, b'\r', 0xff, 0xff];
 
     // SAFETY: the array has the 16 bytes.
     let spaces = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(SPACES.as_ptr().cast::<__m128i>()) });
@@ -85,7 +86,10 @@ fn each_word_avx2(text: &[u8], mut short: impl FnMut(ShortWord), mut long: impl 
                     )
                 };
                 let word = _mm_or_si128(_mm_and_si128(word, mask), tail);
-                short([_mm_cvtsi128_si64(word).cast_unsigned(), _mm_extract_epi64::<1>(word).cast_unsigned()]);
+                short([
+                    _mm_cvtsi128_si64(word).cast_unsigned(),
+                    _mm_extract_epi64::<1>(word).cast_unsigned(),
+                ]);
             } else if len > 0 {
                 long(&text[start..end]);
             }
@@ -124,7 +128,10 @@ static LENGTHS: [[u8; 16]; 16] = {
 mod tests {
     use super::*;
 
-    fn words(text: &[u8], each: impl Fn(&[u8], &mut dyn FnMut(ShortWord), &mut dyn FnMut(&[u8]))) -> Vec<Vec<u8>> {
+    fn words(
+        text: &[u8],
+        each: impl Fn(&[u8], &mut dyn FnMut(ShortWord), &mut dyn FnMut(&[u8])),
+    ) -> Vec<Vec<u8>> {
         let words = std::cell::RefCell::new(Vec::new());
         each(
             text,
@@ -148,8 +155,11 @@ mod tests {
                     alphabet[(random >> 33) as usize % alphabet.len()]
                 })
                 .collect();
-            let expected: Vec<_> =
-                text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect();
+            let expected: Vec<_> = text
+                .split(u8::is_ascii_whitespace)
+                .filter(|word| !word.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect();
             assert_eq!(words(&text, |text, short, long| each_word(text, short, long)), expected, "{text:?}");
             assert_eq!(words(&text, |text, short, long| each_word_plainly(text, short, long)), expected);
         }

@@ -25,11 +25,15 @@ pub(super) fn count<const RUNNING: bool>(task: &Task) -> Result<Outcome, BoxErro
             .zip(mesh(task.workers))
             .enumerate()
             .map(|(me, (share, port))| {
-                let counts = Counts::<RUNNING> { short: Table::new(), long: HashMap::new(), tally: tally.local() };
+                let counts =
+                    Counts::<RUNNING> { short: Table::new(), long: HashMap::new(), tally: tally.local() };
                 scope.spawn(move || count_share(me, share, port, counts))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")).sum::<Result<u64, _>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| "a thread panicked"))
+            .sum::<Result<u64, _>>()
     })?;
     Ok(tally.outcome(n_words))
 }

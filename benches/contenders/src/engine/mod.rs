@@ -1,5 +1,8 @@
 //! Malstrom, with all its guarantees: bins, an exchange, snapshots that run.
 
+mod loaded;
+mod paced;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -22,10 +25,10 @@ use crate::work;
 /// # Errors
 /// If the input is not there, or the job fails.
 pub fn run(task: &Task) -> Result<Outcome, BoxError> {
-    let text = match task.workload {
-        Workload::W1 | Workload::W1b => load_text(task.text.as_deref())?,
-        _ => &[],
-    };
+    if !matches!(task.workload, Workload::W1 | Workload::W1b | Workload::W2 | Workload::W3) {
+        return loaded::run(task);
+    }
+    let text = if task.counts_words() { load_text(task.text.as_deref())? } else { &[] };
     let tally = Tally::start();
     let define = {
         let (task, tally) = (task.clone(), tally.clone());
@@ -84,6 +87,8 @@ fn define(job: &Job, task: &Task, text: &'static [u8], tally: &std::sync::Arc<Ta
             .into_keyed(|n| (n, ()))
             .fold("count", || 0_u64, |count, ()| *count += 1)
             .sink("digest", Digest::new(tally, |(key, count)| work::number_count(key, count))),
+        // Those of `loaded`.
+        _ => {}
     }
 }
 
