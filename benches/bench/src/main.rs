@@ -3,12 +3,14 @@
 //! - [`args`]: the flags. [`plan`]: which programs run for which workload.
 //! - [`run`]: one run of one program, in a process of its own.
 //! - [`figures`]: medians and paired ratios of what the runs said.
+//! - [`loads`]: latency, snapshots, rescales, scaling, each with a table of its own.
 //! - [`targets`]: what Malstrom means to reach, and whether it does.
 //! - [`table`], [`plot`]: what is printed and written.
 //! - [`machine`]: what it ran on.
 
 mod args;
 mod figures;
+mod loads;
 mod machine;
 mod plan;
 mod plot;
@@ -45,8 +47,10 @@ fn main() -> ExitCode {
 fn measure(args: &Args) -> Result<bool, BoxError> {
     let cases = plan::cases(args);
     run::prepare(args, &cases)?;
+    let loads = loads::cases(args);
+    let n_loads: usize = loads.iter().map(|load| load.runs.len() * args.runs).sum();
     let n_runs: usize = cases.iter().map(|case| case.contestants.len() * args.runs).sum();
-    let bar = ProgressBar::new(n_runs as u64).with_style(ProgressStyle::with_template(
+    let bar = ProgressBar::new((n_runs + n_loads) as u64).with_style(ProgressStyle::with_template(
         "{wide_bar} {pos}/{len} runs, {elapsed} gone, about {eta} left\n{msg}",
     )?);
     let mut all_agree = true;
@@ -58,6 +62,11 @@ fn measure(args: &Args) -> Result<bool, BoxError> {
         bar.suspend(|| println!("{report}"));
         reports.push(report);
         plot::rates(&args.results, &case, &series)?;
+    }
+    for load in loads {
+        let report = load.measure(args, &bar)?;
+        bar.suspend(|| println!("{report}"));
+        reports.push(report);
     }
     bar.finish_and_clear();
     let path = table::write(args, &reports)?;

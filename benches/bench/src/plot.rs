@@ -59,3 +59,48 @@ pub(crate) fn rates(folder: &Path, case: &Case, series: &[Series]) -> Result<(),
     area.present()?;
     Ok(())
 }
+
+/// The longest latency over time, on a logarithmic scale, with the rescales marked.
+pub(crate) fn timeline(folder: &Path, name: &str, said: &serde_json::Value) -> Result<(), BoxError> {
+    use serde_json::Value;
+    let step_s = said.get("timeline_step_ms").and_then(Value::as_f64).unwrap_or(1.0) / 1e3;
+    let points: Vec<(f64, f64)> = said
+        .get("timeline")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter_map(|(i, slot)| {
+            let max_us = slot.get(0)?.as_f64()?;
+            (slot.get(1)?.as_f64()? > 0.0).then_some((i as f64 * step_s, (max_us / 1e3).max(0.001)))
+        })
+        .collect();
+    let (Some((end, _)), Some(max)) =
+        (points.last().copied(), points.iter().map(|point| point.1).max_by(f64::total_cmp))
+    else {
+        return Ok(());
+    };
+    let path = folder.join(format!("W7-{}.svg", name.replace(' ', "-")));
+    let area = SVGBackend::new(&path, (WIDTH, 320)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(format!("{name}: longest latency in ms, over seconds; rescales shaded"), ("sans-serif", 16))
+        .margin(12)
+        .x_label_area_size(28)
+        .y_label_area_size(48)
+        .build_cartesian_2d(0.0..end, (0.01..max * 2.0).log_scale())?;
+    chart.configure_mesh().draw()?;
+    for step in said.get("steps").and_then(Value::as_array).into_iter().flatten() {
+        let figure = |name: &str| step.get(name).and_then(Value::as_f64);
+        if let (Some(from_ms), Some(ms)) = (figure("from_ms"), figure("ms")) {
+            let (from, to) = (from_ms / 1e3, (from_ms + ms) / 1e3);
+            chart.draw_series([Rectangle::new(
+                [(from, 0.01), (to, max * 2.0)],
+                RGBColor(205, 170, 90).mix(0.35).filled(),
+            )])?;
+        }
+    }
+    chart.draw_series(LineSeries::new(points, RGBColor(0, 110, 160)))?;
+    area.present()?;
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! One run of one program, in a process of its own.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -76,26 +77,47 @@ fn try_run(args: &Args, case: &Case, who: Contestant) -> Result<Outcome, BoxErro
         command.arg("--text").arg(text(args, n_records));
     }
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let output = wait(child, Duration::from_secs(args.seconds_max))?.wait_with_output()?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(said.lines().next_back().unwrap_or("it failed").to_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let output = read(child, Duration::from_secs(args.seconds_max))?;
+    Ok(serde_json::from_slice(&output)?)
 }
 
-/// Waits until a program has ended, or ends it. It prints one line, which a pipe holds.
-fn wait(mut child: Child, limit: Duration) -> Result<Child, BoxError> {
+/// What a program prints until it has ended, or is ended because it takes too long.
+fn read(mut child: Child, limit: Duration) -> Result<Vec<u8>, BoxError> {
     let began = Instant::now();
-    while child.try_wait()?.is_none() {
+    let mut printed = Vec::new();
+    let mut stdout = child.stdout.take().ok_or("no output")?;
+    // Read meanwhile: a timeline is more than a pipe holds.
+    let reading = std::thread::spawn(move || stdout.read_to_end(&mut printed).map(|_| printed));
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
         if began.elapsed() > limit {
             child.kill()?;
             child.wait()?;
             return Err(format!("not done after {} s", limit.as_secs()).into());
         }
         std::thread::sleep(POLL);
+    };
+    if !status.success() {
+        let mut said = String::new();
+        child.stderr.take().ok_or("no output")?.read_to_string(&mut said)?;
+        return Err(said.lines().next_back().unwrap_or("it failed").to_owned().into());
     }
-    Ok(child)
+    Ok(reading.join().map_err(|_| "the output could not be read")??)
+}
+
+/// Runs a program once with these arguments and returns what it prints.
+pub(crate) fn run_with(
+    args: &Args,
+    allocator: &str,
+    given: &[String],
+) -> Result<serde_json::Value, BoxError> {
+    let mut command = Command::new(binary(allocator)?);
+    command.arg("run").args(given).arg("--scratch").arg(&args.data);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let output = read(child, Duration::from_secs(args.seconds_max))?;
+    Ok(serde_json::from_slice(&output)?)
 }
 
 fn counts_words(case: &Case) -> bool {

@@ -143,6 +143,7 @@ impl Latencies {
             "p999_us": percentile(999.0),
             "max_us": self.max_us(0, u64::MAX),
             "gap_ms": self.gap_ms(0, u64::MAX),
+            "last_ms": self.last_ms(),
         })
     }
 
@@ -167,6 +168,13 @@ impl Latencies {
             longest = longest.max(gap);
         }
         longest
+    }
+
+    /// When the last record came out, in milliseconds since the load began.
+    #[must_use]
+    pub fn last_ms(&self) -> u64 {
+        let last = self.slots.iter().rposition(|slot| slot.n.load(Ordering::Relaxed) > 0);
+        last.map_or(0, |last| (last as u64 + 1) * SLOT_MS)
     }
 
     /// The 99.9th percentile in microseconds of the slots' maxima between two moments.
