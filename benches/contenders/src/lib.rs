@@ -7,8 +7,8 @@
 //! - [`latency`]: how long records take under an open loop.
 //! - [`mesh`]: batches between threads, for the programs written by hand.
 //! - [`plain`], [`tuned`]: the programs written by hand.
-//! - [`engine`]: Malstrom.
-//! - [`timely`], [`renoir`], [`earlier`]: the peers.
+//! - [`engine`] is Malstrom.
+//! - [`timely`], [`renoir`] and [`earlier`] are the peers.
 //!
 //! Everything is compiled once and linked twice, with the system's allocator and with mimalloc.
 

@@ -27,5 +27,5 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
 #[inline]
 fn owner(hash: u64, n: usize) -> usize {
     // Bits that the table does not use for its own places, of which it takes the low ones and the seven highest.
-    (((hash >> 40) & 0xffff) * n as u64 >> 16) as usize
+    ((((hash >> 40) & 0xffff) * n as u64) >> 16) as usize
 }

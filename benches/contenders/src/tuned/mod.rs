@@ -40,7 +40,7 @@ const fn fold(a: u64, b: u64) -> u64 {
 /// Which of `n` threads has the key of this hash: low bits, as the table takes the high ones.
 #[inline]
 const fn owner(hash: u64, n: usize) -> usize {
-    ((hash & 0xffff) * n as u64 >> 16) as usize
+    (((hash & 0xffff) * n as u64) >> 16) as usize
 }
 
 /// What a key of 16 bytes adds to the digest; its last byte is its length.

@@ -65,7 +65,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn add_all(&mut self, keys: &Vec<u64>) {
+    fn add_all(&mut self, keys: &[u64]) {
         for key in keys.iter().take(LOOKAHEAD) {
             self.table.prefetch(key.hash());
         }
