@@ -65,7 +65,12 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
             .filter(|n| work::keep(*n))
             .map(work::third)
             .map(work::fourth)
-            .for_each(move |n| out.add(n)),
+            .fold_assoc(
+                (0, 0_u64),
+                |(n, sum), value| (*n, *sum) = (*n + 1, sum.wrapping_add(value)),
+                |(n, sum), (more, others)| (*n, *sum) = (*n + more, sum.wrapping_add(others)),
+            )
+            .for_each(move |(n, sum): (u64, u64)| out.add_many(n, sum)),
         Workload::W3 => numbers()
             .batch_mode(BatchMode::fixed(BATCH_RECORDS))
             .map(move |i| key(i, n_keys))
