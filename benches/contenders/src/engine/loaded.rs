@@ -19,6 +19,8 @@ use crate::task::{Snapshots, Task, Workload};
 
 /// Partitions of the source: at least as many as a job has workers at its largest.
 const PARTITIONS: u64 = 8;
+/// Records that follow what a snapshot holds.
+const RECORDS_AFTER_RESTORE: u64 = 1_000_000;
 /// Time between two looks at the process's memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 /// Steps of the timeline that is plotted, in milliseconds.
@@ -94,12 +96,15 @@ fn source(task: &Task) -> Paced {
     // One thread makes all records where latency through an exchange is measured.
     let n_partitions = if spins { 1 } else { PARTITIONS };
     let loads = matches!(task.workload, Workload::W6 | Workload::W7);
-    let pace = Pace::new(task.rate, n_partitions as usize);
+    // What was restored goes on at once: its next record was due long ago.
+    let restores = task.workload == Workload::W6Restore;
+    let pace = Pace::new(if restores { 0 } else { task.rate }, n_partitions as usize);
     if !loads {
-        pace.begin(Duration::from_millis(500));
+        pace.begin(Duration::from_millis(if restores { 0 } else { 500 }));
     }
     let n_records = match (task.workload, task.rate) {
         (Workload::Idle, _) => 0,
+        (Workload::W6Restore, rate) => (rate as f64 * task.seconds) as u64 + RECORDS_AFTER_RESTORE,
         (_, 0) => task.records,
         (_, rate) => (rate as f64 * task.seconds) as u64,
     };
