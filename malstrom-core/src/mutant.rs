@@ -73,6 +73,13 @@ mutants! {
     RescaledUndurable: "a rescale is answered before it is durable",
     LossUnnoticed: "a lost worker is not noticed",
     RequestsForgotten: "requests that wait at the end are not answered",
+    WatermarkForwardedEarly: "a watermark is passed on before all that it lets fire has fired",
+    TimersLost: "the timers of a bin that moves are not taken up by its new owner",
+    TimerFiredTwice: "a timer that has fired stays in the state",
+    LeavingFires: "timers of a bin fire while it waits to leave",
+    LatenessIgnored: "a record that is late opens its window again",
+    FloorForgotten: "what operators were told of event time is not restored",
+    CombinedHeld: "records combined before an exchange are held back at a barrier",
 }
 
 #[cfg(not(feature = "mutants"))]
