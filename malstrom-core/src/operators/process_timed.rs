@@ -289,3 +289,6 @@ fn as_list<S: Serialize, T: Serializer>(state: &Option<S>, serializer: T) -> Res
 fn from_list<'de, S: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S>, D::Error> {
     Vec::deserialize(deserializer).map(|mut states| states.pop())
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,3 +209,6 @@ where
         value.n_records
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,14 @@
 //! take different ways: a record never pays for a branch on control, and the stage alone forwards watermarks,
 //! barriers, suspension and the end, so no operator can forget to.
 
+mod assigned;
 mod inbox;
 mod keyed_inbox;
 mod outlets;
 mod sinks;
 mod source;
 
+pub use assigned::Assigned;
 pub use inbox::Inbox;
 pub use keyed_inbox::KeyedInbox;
 pub use sinks::{PlainSink, Transactions};
@@ -79,6 +81,11 @@ pub trait Pipe: 'static {
 
     /// Where the stage begins.
     fn inlet(&mut self) -> &mut dyn Inlet;
+
+    /// What holds behind the barrier of a route that has been passed on. See [`Inlet::rerouted`].
+    fn promised(&mut self) -> Option<Timestamp> {
+        self.inlet().rerouted()
+    }
 
     /// Shows the keyed state of all operators, in order.
     fn visit(&mut self, visitor: &mut dyn StateVisitor) {
@@ -159,6 +166,10 @@ impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
 
     fn inlet(&mut self) -> &mut dyn Inlet {
         self.pipe.inlet()
+    }
+
+    fn promised(&mut self) -> Option<Timestamp> {
+        self.pipe.promised()
     }
 
     fn visit(&mut self, visitor: &mut dyn StateVisitor) {
@@ -460,7 +471,7 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     fn forward(&mut self, barrier: Barrier) -> Result<(), StageError> {
         self.outlet.control(Control::Barrier(barrier))?;
         if let Barrier::Route(_) = barrier
-            && let Some(time) = self.pipe.inlet().rerouted()
+            && let Some(time) = self.pipe.promised()
         {
             self.outlet.control(Control::Watermark(time))?;
         }

@@ -65,8 +65,8 @@ pub trait AnyState {
     fn restored_watermark(&mut self, time: Timestamp) {
         let _ = time;
     }
-    /// Records that came too late to count since this was last asked.
-    fn take_n_late(&mut self) -> u64 {
+    /// Records that came too late to count, since the worker was started.
+    fn n_late(&self) -> u64 {
         0
     }
 }

@@ -12,7 +12,7 @@ use crate::operators::{
 };
 use crate::snapshot::OperatorKind;
 use crate::stage::{
-    FanOut, Inbox, KeyedInbox, Pipe, PlainSink, Single, SourceInlet, Split, Then, Transactions,
+    Assigned, FanOut, Inbox, KeyedInbox, Pipe, PlainSink, Single, SourceInlet, Split, Then, Transactions,
 };
 use crate::state::StateKey;
 use crate::time::windows::{OnTime, PaneWindows};
@@ -57,6 +57,37 @@ impl<P: Pipe> Stream<P> {
     /// ```
     pub fn apply<Op: Operator<P::Item, Out: 'static>>(self, operator: Op) -> Stream<Then<P, Op>> {
         Stream { job: self.job, pipe: Then::new(self.pipe, operator), id: self.id }
+    }
+
+    /// Gives each record its event time in the middle of a stage, where a source cannot know it yet. Whatever time the
+    /// records had before is void behind it. The name identifies what was promised in snapshots.
+    ///
+    /// Where the source can tell the time, [`assign_timestamps`](Stream::assign_timestamps) does it for each partition
+    /// on its own, and loses none to lateness when a partition moves to another worker.
+    ///
+    /// ```
+    /// use malstrom_core::element::Timestamp;
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::Watermarks;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let lines = job.source("lines", from_iter(|| ["7 a", "9 b"].map(String::from)));
+    ///     let parsed = lines.filter_map(|line| line.split(' ').next().and_then(|time| time.parse::<i64>().ok()));
+    ///     let timed = parsed.reassign_timestamps("times", |time| Timestamp(*time), Watermarks::ascending());
+    ///     timed.sink("nowhere", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["lines", "times", "nowhere"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    #[track_caller]
+    pub fn reassign_timestamps<F, W>(self, name: &str, time_of: F, watermarks: W) -> Stream<Assigned<P, F, W>>
+    where
+        F: Fn(&P::Item) -> Timestamp + 'static,
+        W: WatermarkGenerator<P::Item>,
+    {
+        self.job.register(name, OperatorKind::KeyedState);
+        Stream { job: self.job, pipe: Assigned::new(name, self.pipe, time_of, watermarks), id: self.id }
     }
 
     /// Turns each value into another.

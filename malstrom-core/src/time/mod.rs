@@ -14,6 +14,8 @@ mod timed_state;
 mod watermarks;
 pub mod windows;
 
+pub(crate) use watermarks::Stamp;
+
 pub use timed_state::{Due, Scheduled, TimedState};
 pub use watermarks::{
     BoundedDisorder, Punctuated, Timed, TimedPosition, TimedReader, WatermarkGenerator, Watermarks,

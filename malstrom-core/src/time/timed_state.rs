@@ -183,7 +183,7 @@ impl<K: StateKey, S: Data + Scheduled> AnyState for TimedState<K, S> {
         self.watermark = time;
     }
 
-    fn take_n_late(&mut self) -> u64 {
-        std::mem::take(&mut self.n_late)
+    fn n_late(&self) -> u64 {
+        self.n_late
     }
 }
