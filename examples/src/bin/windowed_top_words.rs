@@ -16,7 +16,8 @@ use malstrom_runtime::prelude::*;
 /// When a word was said, in milliseconds, and the word.
 type Said = (i64, &'static str);
 
-const TEXT: &str = "to be or not to be that is the question whether tis nobler in the mind to suffer the slings";
+const TEXT: &str =
+    "to be or not to be that is the question whether tis nobler in the mind to suffer the slings";
 
 /// Two speakers, a word every 100 milliseconds, each word up to 300 milliseconds too late.
 fn speaker(number: usize) -> impl Iterator<Item = Said> {
@@ -41,7 +42,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 // The results of a window bear its last moment as their time, so the same windows hold them.
                 .into_keyed(|(word, window)| ((window.start, window.end), (window.value, word)))
                 .window(Tumbling::of(Duration::from_secs(1)))
-                .aggregate("top three", aggregates::top_n(3, |(count, word): &(u64, String)| (*count, word.clone())))
+                .aggregate(
+                    "top three",
+                    aggregates::top_n(3, |(count, word): &(u64, String)| (*count, word.clone())),
+                )
                 .into_pairs()
                 .map(|((start, end), top)| (Window { start, end }, top.value))
                 .transactional_sink("tops", shown.sink());

@@ -27,6 +27,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("windows combined before the exchange", timed::combined_windows),
     ("sessions", timed::sessions),
     ("timers", timed::timers),
+    ("a storm of timers", timed::storm),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

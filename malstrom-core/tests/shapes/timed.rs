@@ -1,5 +1,5 @@
-//! Jobs that go by event time. They leave out records whose partition may lie idle: these may be late, and whether they
-//! are does not follow from the sources alone.
+//! Jobs that go by event time. Their sources do not pause, and they leave out records without a time: whether a record is
+//! late that comes out of a pause does not follow from the sources alone.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,21 @@ use malstrom_core::time::Due;
 use malstrom_core::time::aggregates::{Folded, fold};
 use malstrom_core::time::windows::{Session, Sliding, Tumbling, WindowResult};
 
-/// Passes on what is never late.
-struct NeverLate;
+/// Passes on what has a time.
+struct HasTime;
 
-impl Operator<Item> for NeverLate {
+impl Operator<Item> for HasTime {
     type Out = Item;
 
     fn process(&mut self, record: Record<Item>, out: &mut impl Emit<Item>) {
-        if record.time != Timestamp::MIN && record.time.0 % 2 == 0 {
+        if record.time != Timestamp::MIN {
             out.emit(record);
         }
     }
 }
 
-type Digest = Folded<fn() -> (u64, u64), fn(&mut (u64, u64), Item), fn(&mut (u64, u64), &(u64, u64)), (u64, u64)>;
+type Digest =
+    Folded<fn() -> (u64, u64), fn(&mut (u64, u64), Item), fn(&mut (u64, u64), &(u64, u64)), (u64, u64)>;
 
 /// How many records there were and what they sum up to, whatever their order.
 fn digest() -> Digest {
@@ -39,11 +40,11 @@ fn output(key: u64, window: &WindowResult<(u64, u64)>) -> Output {
     let (n, sum) = window.value;
     let length = window.end.0.wrapping_sub(window.start.0) as u64;
     let value = sum.wrapping_mul(31).wrapping_add(n).wrapping_mul(31).wrapping_add(length);
-    Output { key, partition: 0, seq: window.start.0.unsigned_abs(), value }
+    Output { key, partition: 0, seq: (window.start.0 + 1000).unsigned_abs(), value }
 }
 
 pub(super) fn windows(job: &Job, sim: &SimContext) {
-    let items = job.source("in", sim.source("in")).apply(NeverLate);
+    let items = job.source("in", sim.steady_source("in")).apply(HasTime);
     let [tumbling, sliding] = items.fan_out();
     tumbling
         .key_by(|item| item.key)
@@ -65,8 +66,8 @@ pub(super) fn windows(job: &Job, sim: &SimContext) {
 }
 
 pub(super) fn combined_windows(job: &Job, sim: &SimContext) {
-    job.source("in", sim.source("in"))
-        .apply(NeverLate)
+    job.source("in", sim.steady_source("in"))
+        .apply(HasTime)
         .window_by(|item| item.key % 7, Sliding::of(120, 40))
         .aggregate("combined", digest())
         .into_pairs()
@@ -76,8 +77,8 @@ pub(super) fn combined_windows(job: &Job, sim: &SimContext) {
 }
 
 pub(super) fn sessions(job: &Job, sim: &SimContext) {
-    job.source("in", sim.source("in"))
-        .apply(NeverLate)
+    job.source("in", sim.steady_source("in"))
+        .apply(HasTime)
         .key_by(|item| item.key)
         .window(Session::with_gap(30))
         .aggregate("sessions", digest())
@@ -139,9 +140,56 @@ impl TimedOperator<(u64, u32), Item> for Later {
     }
 }
 
+/// Holds the items of a key and tells them all at the same moment: more than a slice of them.
+struct AllAtOnce;
+
+impl TimedOperator<u64, Item> for AllAtOnce {
+    type State = Vec<Item>;
+    type Out = Output;
+
+    fn process(
+        &mut self,
+        _: &u64,
+        held: &mut Option<Vec<Item>>,
+        record: Record<Item>,
+        timers: &mut Timers<'_>,
+        _: &mut impl Emit<Output>,
+    ) {
+        timers.set_at(Timestamp((record.time.0 / 4000 + 1) * 4000));
+        held.get_or_insert_default().push(record.value);
+    }
+
+    fn on_timer(
+        &mut self,
+        key: &u64,
+        held: &mut Option<Vec<Item>>,
+        due: Due,
+        _: &mut Timers<'_>,
+        out: &mut impl Emit<Output>,
+    ) {
+        let Due::Event(time) = due else { return };
+        for item in held.take().into_iter().flatten() {
+            let output = Output { key: *key, partition: item.partition, seq: item.seq, value: item.number };
+            out.emit(Record::at(time, output));
+        }
+    }
+}
+
+pub(super) fn storm(job: &Job, sim: &SimContext) {
+    job.source("in", sim.steady_source("in"))
+        .apply(HasTime)
+        .flat_map(|item| (0..10).map(move |n| Item { key: item.number % 97 + 100 * n, ..item.clone() }))
+        .key_by(|item| item.key)
+        .process_timed("all at once", AllAtOnce)
+        .into_pairs()
+        .map(|(_, output)| output)
+        .apply(sim.watch())
+        .transactional_sink("out", sim.sink("out"));
+}
+
 pub(super) fn timers(job: &Job, sim: &SimContext) {
-    job.source("in", sim.source("in"))
-        .apply(NeverLate)
+    job.source("in", sim.steady_source("in"))
+        .apply(HasTime)
         .key_by(|item| (item.key, item.partition))
         .process_timed("later", Later)
         .into_pairs()
