@@ -244,6 +244,7 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     /// assert!(dataflow.description().operators.keys().eq(["numbers", "later", "out"]));
     /// # Ok::<(), malstrom_core::stream::BuildError>(())
     /// ```
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
     pub fn process_timed<Op: TimedOperator<K, V, Out: 'static>>(
         self,

@@ -134,6 +134,7 @@ where
         (job.open(Inbox::new([results_end])), job.open(Inbox::new([late_end])))
     }
 
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
     fn told<K, V, Agg>(self, name: &str, aggregate: Agg) -> Stream<Then<P, Window<K, V, W, Agg, T>>>
     where
