@@ -33,7 +33,11 @@ const REGRESSIONS: &[(u64, usize, &str)] = &[
     (2, 2, "a partition that moved was behind what its new reader had promised"),
     (8, 8, "a partition that moved was behind what its new reader had promised"),
     (57, 3, "a partition that moved was behind what its new reader had promised"),
-    (100_016, 12, "workers disagreed on event time when all channels were idle, so a timer that moved was late"),
+    (
+        100_016,
+        12,
+        "workers disagreed on event time when all channels were idle, so a timer that moved was late",
+    ),
 ];
 
 fn shape_of(seed: u64) -> usize {
