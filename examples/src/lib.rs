@@ -6,9 +6,11 @@
 //! 3. `split_and_union`: one stream into several and several into one.
 //! 4. `custom_operator`: an operator of one's own, without and with keyed state.
 //! 5. `custom_source_and_sink`: a source and a sink of one's own.
-//! 6. `rescale`: more workers and fewer, from another thread, while records flow.
-//! 7. `suspend_and_resume`: stop, and go on at another scale.
-//! 8. `wordcount`: the main job.
+//! 6. `windowed_top_words`: event time, and the most frequent words of each window.
+//! 7. `sessions`: windows that last as long as records keep coming.
+//! 8. `rescale`: more workers and fewer, from another thread, while records flow.
+//! 9. `suspend_and_resume`: stop, and go on at another scale.
+//! 10. `wordcount`: the main job.
 
 /// The program in the README compiles and runs.
 #[cfg(doctest)]

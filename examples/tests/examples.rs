@@ -24,6 +24,8 @@ examples!(
     split_and_union,
     custom_operator,
     custom_source_and_sink,
+    windowed_top_words,
+    sessions,
     rescale,
     suspend_and_resume,
 );

@@ -43,6 +43,18 @@ impl Timestamp {
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
+
+    /// So many units later, but not behind the end of time.
+    #[must_use]
+    pub const fn saturating_add(self, units: i64) -> Self {
+        Self(self.0.saturating_add(units))
+    }
+
+    /// So many units earlier, but not before the beginning of time.
+    #[must_use]
+    pub const fn saturating_sub(self, units: i64) -> Self {
+        Self(self.0.saturating_sub(units))
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -10,6 +10,7 @@
 //! - [`stage`]: operators fused into one loop; the only place that forwards control.
 //! - [`exchange`]: stable hash, bins, routes, outboxes, alignment.
 //! - [`state`]: keyed state by bin, dirty marks, encoding.
+//! - [`time`]: watermarks, timers, windows, aggregates.
 //! - [`snapshot`]: formats, and the decisions taken from the job log.
 //! - [`worker`]: one worker's step, the hot path.
 //! - [`coordinator`]: the watch-map, a procedure for each operation, the planner.
@@ -35,4 +36,5 @@ pub mod stage;
 pub mod state;
 pub mod stream;
 pub mod testing;
+pub mod time;
 pub mod worker;

@@ -16,6 +16,10 @@ pub const FLUSH_AFTER_READS: u32 = 32;
 pub const ASIDE_RECORDS_MAX: usize = 1 << 20;
 /// Records ahead of the current one whose state is prefetched.
 pub const LOOKAHEAD_RECORDS: usize = 16;
+/// Timers that fire, per operator, between two looks at what else there is to do.
+pub const TIMERS_FIRED_SLICE: usize = 256;
+/// Keys whose records are combined before an exchange at once; a power of two.
+pub const COMBINED_KEYS_MAX: usize = 4096;
 
 /// The least number of bins a job can have.
 pub const BINS_MIN: u32 = 1;

@@ -76,6 +76,8 @@ marks! {
     StaleReport: "the coordinator ignored a report of another generation",
     ExhaustedHeld: "a worker whose sources had ended waited for a step before it said so",
     StoreLate: "a store call missed its deadline",
+    WatermarkSliced: "what a watermark let fire took more than a turn",
+    TimerLeft: "a timer was due in a bin that was about to leave",
     LostWhileServing: "a worker was lost while nothing was under way",
     SessionDuplicate: "a session dropped a payload that had come before",
     SessionStaleGeneration: "a session dropped a frame of another generation",

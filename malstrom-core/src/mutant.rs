@@ -78,6 +78,13 @@ mutants! {
     SessionResendDropped: "a session forgets behind a new connection what is not acknowledged",
     SessionGenerationIgnored: "a session takes frames of any generation",
     SessionIncarnationIgnored: "a session takes frames of ends that were in its or the other's place before",
+    WatermarkForwardedEarly: "a watermark is passed on before all that it lets fire has fired",
+    TimersLost: "the timers of a bin that moves are not taken up by its new owner",
+    TimerFiredTwice: "a timer that has fired stays in the state",
+    LeavingFires: "timers of a bin fire while it waits to leave",
+    LatenessIgnored: "a record that is late opens its window again",
+    FloorForgotten: "what operators were told of event time is not restored",
+    CombinedHeld: "records combined before an exchange are held back at a barrier",
 }
 
 #[cfg(not(feature = "mutants"))]

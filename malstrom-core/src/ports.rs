@@ -13,7 +13,8 @@ use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
-/// Nanoseconds on a clock that never goes back; only differences mean anything.
+/// Nanoseconds on a clock that never goes back. The clocks of all workers agree, also those of a later process of the job,
+/// as well as wall clocks do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(pub u64);
 

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use malstrom_core::element::{Record, Timestamp};
-use malstrom_core::operators::{Emit, KeyedOperator, Operator, from_iter};
+use malstrom_core::operators::{Emit, KeyedOperator, Operator, TimedOperator, Timers, from_iter};
 use malstrom_core::stage::{Pipe, SourceInlet};
 use malstrom_core::stream::{Job, Stream};
 use malstrom_core::testing::{Feed, Mode, OperatorTester, TesterReport};
+use malstrom_core::time::Due;
+use malstrom_core::time::aggregates::{count, sum, top_n};
+use malstrom_core::time::windows::{
+    Count, Firing, Global, Session, Sliding, Trigger, TriggerAction, TriggerContext, Tumbling, WindowResult,
+};
 
 const N_RECORDS: u64 = 14;
 
@@ -237,4 +242,192 @@ fn a_static_is_found_out_by_what_a_crash_leaves_in_it() {
     let result = OperatorTester::new(0..N_RECORDS)
         .run(|_, numbers| numbers.map(|number| (0_u64, number < MAX.fetch_max(number, Ordering::Relaxed))));
     assert!(result.is_err());
+}
+
+/// Passes each number on some time later, in a timer of its own.
+struct Later;
+
+impl TimedOperator<u64, u64> for Later {
+    type State = BTreeMap<i64, u64>;
+    type Out = u64;
+
+    fn process(
+        &mut self,
+        _: &u64,
+        held: &mut Option<BTreeMap<i64, u64>>,
+        record: Record<u64>,
+        timers: &mut Timers<'_>,
+        _: &mut impl Emit<u64>,
+    ) {
+        let at = record.time.saturating_add(3 + record.value as i64 % 2 * 4);
+        timers.set_at(at);
+        if record.value.is_multiple_of(7) {
+            assert!(timers.cancel_at(at));
+        }
+        *held.get_or_insert_default().entry(at.0).or_default() += record.value;
+    }
+
+    fn on_timer(
+        &mut self,
+        _: &u64,
+        held: &mut Option<BTreeMap<i64, u64>>,
+        due: Due,
+        timers: &mut Timers<'_>,
+        out: &mut impl Emit<u64>,
+    ) {
+        let Due::Event(time) = due else { return };
+        let sum = held.get_or_insert_default().remove(&time.0).unwrap_or(0);
+        // A timer set by a timer.
+        if sum == 8 {
+            timers.set_at(time.saturating_add(2));
+        }
+        out.emit(Record::at(time, sum));
+    }
+}
+
+#[test]
+fn process_timed() {
+    let report = check(|_, numbers| numbers.key_by(|n| n % 3).process_timed("later", Later).into_pairs());
+    assert_eq!(report.n_outputs, 14 - 2 + 1);
+}
+
+fn shown<T>(_: &u64, window: WindowResult<T>) -> (i64, i64, Firing, T) {
+    (window.start.0, window.end.0, window.firing, window.value)
+}
+
+#[test]
+fn tumbling_windows() {
+    let report = check(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 3).window(Tumbling::of(4));
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 3 * 3 + 2);
+}
+
+#[test]
+fn tumbling_windows_with_an_offset_told_early() {
+    check(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 2).window(Tumbling::of(6).offset(Timestamp(-1)));
+        windows
+            .early_every_records(2)
+            .aggregate("tops", top_n(2, |n: &u64| *n))
+            .map_values(shown)
+            .into_pairs()
+    });
+}
+
+#[test]
+fn sliding_windows() {
+    let report = check(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 3).window(Sliding::of(6, 4));
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert!(report.n_outputs >= 12);
+}
+
+#[test]
+fn sliding_windows_with_gaps_between_them() {
+    check(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 3).window(Sliding::of(2, 5));
+        windows.aggregate("counts", count()).map_values(shown).into_pairs()
+    });
+}
+
+#[test]
+fn sessions() {
+    let times = [0, 1, 2, 6, 7, 11, 20, 21, 22, 23, 30, 34];
+    let records = times.map(|time| Record::at(Timestamp(time), time.unsigned_abs()));
+    let report = told(OperatorTester::with_times(records).run(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 2).window(Session::with_gap(4));
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    }));
+    assert_eq!(report.n_outputs, 9);
+}
+
+#[test]
+fn sessions_that_a_record_joins() {
+    // The sessions of 0 and of 6 are one when 3 comes.
+    let times = [0, 6, 3, 20, 14, 17];
+    let records = times.map(|time| Record::at(Timestamp(time), time.unsigned_abs()));
+    let report = told(OperatorTester::with_times(records).run(|_, numbers| {
+        let windows = numbers.key_by(|_| 0_u64).window(Session::with_gap(4));
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    }));
+    assert_eq!(report.n_outputs, 2);
+}
+
+#[test]
+fn a_global_window_that_is_purged() {
+    struct Pairs;
+    impl Trigger for Pairs {
+        fn on_record(&self, cx: &TriggerContext) -> TriggerAction {
+            if cx.n_records == 2 { TriggerAction::FireAndPurge } else { TriggerAction::Wait }
+        }
+    }
+    let report = check(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 3).window(Global).trigger(Pairs);
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 3 + 2 + 2 + 1);
+}
+
+#[test]
+fn count_windows() {
+    let report = check(|_, numbers| {
+        let windows = numbers.key_by(|n| n % 3).window(Count::of(2));
+        windows.aggregate("means", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 2 + 2 + 2);
+}
+
+#[test]
+fn windows_combined_before_the_exchange() {
+    let report = check(|_, numbers| {
+        let windows = numbers.window_by(|n| n % 3, Sliding::of(6, 3));
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 3 * 5 + 2);
+}
+
+#[test]
+fn windows_without_a_key() {
+    let report = check(|_, numbers| {
+        let windows = numbers.window_all(Tumbling::of(5));
+        let sums = windows.aggregate("sums", sum(|n: &u64| *n));
+        sums.into_pairs().map(|((), window)| (0, shown(&0, window)))
+    });
+    assert_eq!(report.n_outputs, 3);
+}
+
+/// Puts back the time of every third record.
+struct Delayed(i64);
+
+impl Operator<u64> for Delayed {
+    type Out = u64;
+
+    fn process(&mut self, record: Record<u64>, out: &mut impl Emit<u64>) {
+        let by = if record.value % 3 == 2 { self.0 } else { 0 };
+        out.emit(Record::at(record.time.saturating_sub(by), record.value));
+    }
+}
+
+#[test]
+fn records_that_are_late_go_to_their_own_stream() {
+    let report = check_any_order(|_, numbers| {
+        let windows = numbers.apply(Delayed(6)).key_by(|n| n % 2).window(Tumbling::of(4));
+        let (sums, late) = windows.aggregate_with_late("sums", sum(|n: &u64| *n));
+        let late = late.map(|(key, n)| (key, (0, 0, Firing::Late, n)));
+        sums.map(|(key, window)| (key, shown(&key, window))).boxed().union(late)
+    });
+    // Of 2, 5, 8, 11 all come behind their windows.
+    assert_eq!(report.n_outputs, 2 * 4 + 4);
+}
+
+#[test]
+fn records_within_the_allowed_lateness_are_added_and_told_again() {
+    let report = check(|_, numbers| {
+        let windows = numbers.apply(Delayed(6)).key_by(|n| n % 2).window(Tumbling::of(4));
+        windows.allowed_lateness(50).aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert!(report.n_outputs > 2 * 4, "{report:?}");
 }

@@ -39,6 +39,11 @@ const REGRESSIONS: &[(u64, usize, &str)] = &[
         5,
         "a listing that lagged behind a trimmed log made a coordinator start afresh below its own commits",
     ),
+    (
+        100_016,
+        12,
+        "workers disagreed on event time when all channels were idle, so a timer that moved was late",
+    ),
 ];
 
 fn shape_of(seed: u64) -> usize {

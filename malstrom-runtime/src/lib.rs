@@ -34,6 +34,9 @@ pub mod prelude {
     pub use malstrom_core::coordinator::{Completion, JobError, JobEvent, RequestError};
     pub use malstrom_core::element::{Record, Timestamp};
     pub use malstrom_core::stream::{Job, KeyedStream, Stream};
+    pub use malstrom_core::time::Watermarks;
+    pub use malstrom_core::time::aggregates::{self, Aggregate};
+    pub use malstrom_core::time::windows::{Count, Global, Session, Sliding, Tumbling, WindowResult};
 
     pub use crate::job::{JobApi, JobHandle, JobOutcome, MultiThread, RunnableJob, SingleThread};
 }

@@ -160,7 +160,7 @@ fn count(state: &mut Counts) {
 #[inline]
 fn add(state: &mut Counts, key: u64) {
     let key = black_box(key);
-    let (_, count) = state.get_or_insert_with(stable_hash(&key), key, || 0);
+    let (_, count) = state.get_or_insert_with(stable_hash(&key), &key, || 0);
     *count += 1;
 }
 

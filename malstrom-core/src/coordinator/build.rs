@@ -165,6 +165,7 @@ impl Coordinator {
                 partitions: self.partitions_of(worker, positions),
                 sinks: (worker == WorkerId(0))
                     .then(|| manifest.map(|manifest| manifest.sinks.clone()).unwrap_or_default()),
+                watermarks: manifest.map(|manifest| manifest.watermarks.clone()).unwrap_or_default(),
             };
             self.send(worker, Order::Restore(Box::new(order)));
         }

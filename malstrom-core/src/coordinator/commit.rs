@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::Coordinator;
+use crate::element::Timestamp;
 use crate::ids::{Bin, SnapshotId};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
@@ -48,6 +49,7 @@ impl Coordinator {
         let (objects, state) = compact(&objects, state);
         let mut sources: IndexMap<String, IndexMap<String, Vec<u8>>> = IndexMap::new();
         let mut sinks: IndexMap<String, Vec<Vec<u8>>> = IndexMap::new();
+        let watermarks = least_watermarks(&parts);
         for part in parts {
             for (source, positions) in part.sources {
                 sources.entry(source).or_default().extend(positions);
@@ -69,8 +71,20 @@ impl Coordinator {
             objects,
             sources,
             sinks,
+            watermarks,
         }
     }
+}
+
+/// What all workers were told of event time, by operator: a worker that was told more may be told so again.
+pub(crate) fn least_watermarks<'a>(
+    parts: impl IntoIterator<Item = &'a SnapshotPart>,
+) -> IndexMap<String, Timestamp> {
+    let mut least: IndexMap<String, Timestamp> = IndexMap::new();
+    for (operator, time) in parts.into_iter().flat_map(|part| &part.watermarks) {
+        least.entry(operator.clone()).and_modify(|least| *least = (*least).min(*time)).or_insert(*time);
+    }
+    least
 }
 
 /// A block as it stands beside the list of all objects.

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+pub(crate) use commit::least_watermarks;
 pub use config::{Deadlines, JobConfig, Restarts};
 pub use mailbox::{Event, Mailbox, Reply, Request};
 pub use report::{

@@ -196,6 +196,7 @@ impl Coordinator {
             state: IndexMap::new(),
             partitions: IndexMap::new(),
             sinks: Some(handles),
+            watermarks: IndexMap::new(),
         };
         self.send(WorkerId(0), Order::Restore(Box::new(order)));
         self.wait_restored(candidate.manifest.snapshot).await

@@ -153,6 +153,7 @@ impl Coordinator {
                 state: IndexMap::new(),
                 partitions: self.partitions.keys().map(|source| (source.clone(), IndexMap::new())).collect(),
                 sinks: None,
+                watermarks: IndexMap::new(),
             };
             self.send(worker, Order::Restore(Box::new(order)));
         }

@@ -4,10 +4,14 @@
 //! # Rules
 //! 1. A channel that has delivered a barrier is not read until every channel has delivered the same one.
 //! 2. The merged watermark is the least of all channels that are neither idle nor ended, and never regresses.
+//!    When the last one becomes idle it is the greatest of all: it does not depend on which of them was idle first, so
+//!    all workers that read the same channels agree.
 //! 3. An ended channel holds up neither barriers nor watermarks.
 //! 4. Suspension and the end are passed on when every channel has said so.
 //! 5. When all are at the barrier of a route, every channel's promise and idleness are void: the merged watermark stays
 //!    where it is until every channel has said again what it promises, or that it is idle.
+
+use std::collections::VecDeque;
 
 use super::Batch;
 use super::lane::{Message, Receive};
@@ -30,8 +34,8 @@ pub(crate) struct Channels<T> {
     watermark: Timestamp,
     is_idle: bool,
     /// What is to be told next: a barrier behind the watermark that the same end of a channel let go, or the watermark
-    /// behind a batch that woke its channel.
-    due: Option<Control>,
+    /// behind a batch that woke its channel, or idleness behind the last watermark.
+    due: VecDeque<Control>,
 }
 
 struct Channel<T> {
@@ -51,7 +55,13 @@ enum At {
 
 impl<T> Channels<T> {
     pub(crate) fn new() -> Self {
-        Self { channels: Vec::new(), next: 0, watermark: Timestamp::MIN, is_idle: false, due: None }
+        Self {
+            channels: Vec::new(),
+            next: 0,
+            watermark: Timestamp::MIN,
+            is_idle: false,
+            due: VecDeque::new(),
+        }
     }
 
     /// How many channels there are.
@@ -78,8 +88,10 @@ impl<T> Channels<T> {
         }
         self.channels.truncate(n_channels);
         self.next = 0;
-        if self.due.is_none() {
-            self.due = self.merge();
+        if self.due.is_empty()
+            && let Some(control) = self.merge()
+        {
+            self.due.push_front(control);
         }
     }
 
@@ -100,7 +112,7 @@ impl<T> Channels<T> {
 
     /// The next thing to do. Every channel is asked at most until it has nothing, or a batch, or a barrier.
     pub(crate) fn poll(&mut self) -> Arrival<T> {
-        if let Some(control) = self.due.take() {
+        if let Some(control) = self.due.pop_front() {
             return Arrival::Control(control);
         }
         let n = self.channels.len();
@@ -111,7 +123,8 @@ impl<T> Channels<T> {
                     None => break,
                     Some(Message::Batch(batch)) => {
                         if std::mem::take(&mut self.channels[at].is_idle) {
-                            self.due = self.merge();
+                            let woken = self.merge();
+                            self.due.extend(woken);
                         }
                         self.is_idle = false;
                         self.next = if at + 1 == n { 0 } else { at + 1 };
@@ -162,8 +175,10 @@ impl<T> Channels<T> {
                     At::Barrier(barrier) => Some(barrier),
                     _ => None,
                 });
-                self.due = waiting.and_then(|barrier| self.aligned(barrier));
-                self.merge().or_else(|| self.due.take())
+                let aligned = waiting.and_then(|barrier| self.aligned(barrier));
+                let merged = self.merge();
+                self.due.extend(aligned);
+                merged.or_else(|| self.due.pop_front())
             }
         }
     }
@@ -210,7 +225,16 @@ impl<T> Channels<T> {
             }
             None if !self.is_idle => {
                 self.is_idle = true;
-                Some(Control::Idle)
+                let idle = self.channels.iter().filter(|channel| channel.at != At::Ended);
+                let time = idle.map(|channel| channel.watermark).max();
+                match time.filter(|time| *time > self.watermark) {
+                    Some(time) => {
+                        self.watermark = time;
+                        self.due.push_front(Control::Idle);
+                        Some(Control::Watermark(time))
+                    }
+                    None => Some(Control::Idle),
+                }
             }
             _ => None,
         }

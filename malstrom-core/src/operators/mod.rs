@@ -1,6 +1,7 @@
 //! Operators, one a file, the sources and sinks that need nothing from outside, and the traits for a user's own.
 
 mod collect;
+mod combine;
 mod discard;
 mod filter;
 mod filter_map;
@@ -12,10 +13,13 @@ mod key_by;
 mod map;
 mod map_with_state;
 mod process;
+mod process_timed;
 mod reduce;
 mod traits;
+mod window;
 
 pub use collect::{Collect, CollectHandle, Collected};
+pub use combine::Combine;
 pub use discard::Discard;
 pub use filter::Filter;
 pub use filter_map::FilterMap;
@@ -27,7 +31,11 @@ pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
 pub use map::Map;
 pub use map_with_state::MapWithState;
 pub use process::{KeyedOperator, Process, ProcessFn};
+pub use process_timed::{ProcessTimed, TimedOperator, Timers};
 pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,
 };
+pub use window::{Merged, OnlyResults, Partial, Told, Window};
+
+use process::WithKey;

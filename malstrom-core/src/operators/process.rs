@@ -110,10 +110,10 @@ impl<'de, S: Deserialize<'de>> Deserialize<'de> for Kept<S> {
 }
 
 /// Puts the key back onto what an operator makes of its records.
-struct WithKey<'a, K, E> {
-    hash: u64,
-    key: &'a K,
-    out: &'a mut E,
+pub(super) struct WithKey<'a, K, E> {
+    pub(super) hash: u64,
+    pub(super) key: &'a K,
+    pub(super) out: &'a mut E,
 }
 
 impl<K: Clone, T, E: Emit<Keyed<K, T>>> Emit<T> for WithKey<'_, K, E> {

@@ -62,6 +62,29 @@ pub trait Operator<In>: 'static {
         let _ = (time, out);
     }
 
+    /// Like [`on_watermark`](Self::on_watermark), for an operator that may have much to say to one watermark: it does a
+    /// slice of it and returns whether all is done. It is called again with the same time until it is; meanwhile the
+    /// stage reads nothing and passes nothing on, so no barrier falls in between.
+    #[inline]
+    fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Self::Out>) -> bool {
+        self.on_watermark(time, out);
+        true
+    }
+
+    /// The time on the worker's clock, told at the beginning of each turn. Does a slice of what is due by the clock and
+    /// returns when it wants to be called again at the latest; a time that has come means at once.
+    #[inline]
+    fn on_time(&mut self, now: Nanos, out: &mut impl Emit<Self::Out>) -> Option<Nanos> {
+        let _ = (now, out);
+        None
+    }
+
+    /// Control is about to pass, or the input has run dry: what the operator holds back to combine it goes out now.
+    #[inline]
+    fn on_flush(&mut self, out: &mut impl Emit<Self::Out>) {
+        let _ = out;
+    }
+
     /// The stream has ended; what is emitted here is the last of it.
     #[inline]
     fn on_end(&mut self, out: &mut impl Emit<Self::Out>) {

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
 
 /// Everything needed to restore a job: the cut, where its bytes lie, and what they belong to.
@@ -33,6 +34,9 @@ pub struct Manifest {
     pub sources: IndexMap<String, IndexMap<String, Vec<u8>>>,
     /// Prepared transactions: for each transactional sink the encoded handles to commit.
     pub sinks: IndexMap<String, Vec<Vec<u8>>>,
+    /// How far event time had come for each operator that goes by it: the least that any worker was told.
+    #[serde(default)]
+    pub watermarks: IndexMap<String, Timestamp>,
 }
 
 /// What follows a snapshot.

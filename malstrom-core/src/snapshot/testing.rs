@@ -34,6 +34,7 @@ pub(super) fn manifest(job: &str, generation: u64, snapshot: u64) -> Manifest {
             IndexMap::from([("part-0".to_owned(), vec![1, 2]), ("part-1".to_owned(), vec![])]),
         )]),
         sinks: IndexMap::from([("totals".to_owned(), vec![vec![9], vec![8, 7]])]),
+        watermarks: IndexMap::new(),
     }
 }
 

@@ -5,7 +5,6 @@ use crate::element::Timestamp;
 use crate::exchange::{Arrival, Channels, Receive};
 use crate::operators::Emit;
 use crate::stage::Pipe;
-use crate::state::StateVisitor;
 
 /// Reads what other stages of the same worker pass on: after `union`, `split`, `fan_out` and `boxed`.
 pub struct Inbox<T> {
@@ -36,15 +35,9 @@ impl<T: 'static> Pipe for Inbox<T> {
         }
     }
 
-    fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<T>) {}
-
-    fn end(&mut self, _: &mut impl Emit<T>) {}
-
     fn inlet(&mut self) -> &mut dyn Inlet {
         self
     }
-
-    fn visit(&mut self, _: &mut dyn StateVisitor) {}
 }
 
 impl<T> Inlet for Inbox<T> {

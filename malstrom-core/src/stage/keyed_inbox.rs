@@ -20,7 +20,6 @@ use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
-use crate::state::StateVisitor;
 
 /// Reads what an exchange brings from all workers.
 pub struct KeyedInbox<K, V> {
@@ -155,15 +154,9 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
         }
     }
 
-    fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<Self::Item>) {}
-
-    fn end(&mut self, _: &mut impl Emit<Self::Item>) {}
-
     fn inlet(&mut self) -> &mut dyn Inlet {
         self
     }
-
-    fn visit(&mut self, _: &mut dyn StateVisitor) {}
 }
 
 impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
@@ -213,6 +206,10 @@ impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
 
     fn n_missing(&self) -> usize {
         self.missing.len()
+    }
+
+    fn has_early(&self) -> bool {
+        !self.early.is_empty()
     }
 }
 

@@ -4,23 +4,27 @@
 //! take different ways: a record never pays for a branch on control, and the stage alone forwards watermarks,
 //! barriers, suspension and the end, so no operator can forget to.
 
+mod assigned;
 mod inbox;
 mod keyed_inbox;
 mod outlets;
 mod sinks;
 mod source;
 
+pub use assigned::Assigned;
 pub use inbox::Inbox;
 pub use keyed_inbox::KeyedInbox;
 pub use sinks::{PlainSink, Transactions};
 pub use source::SourceInlet;
 
-pub(crate) use outlets::{FanOut, Single, Split};
+pub(crate) use outlets::{FanOut, Fork, Single, Split};
 
 use std::panic::Location;
 
 use crate::element::{Barrier, Control, Record, Timestamp};
 use crate::ids::{Bin, SnapshotId};
+use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Operator};
 use crate::ports::{Nanos, WorkerPort};
 use crate::snapshot::{OperatorKind, RouteTable};
@@ -50,17 +54,43 @@ pub trait Pipe: 'static {
     /// What a source says.
     fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError>;
 
-    /// Tells all operators that event time has come so far.
-    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Self::Item>);
+    /// Tells the operators that event time has come so far, one after the other; whether all are done with it. If not,
+    /// it is to be called again with the same time.
+    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Self::Item>) -> bool {
+        let _ = (time, out);
+        true
+    }
+
+    /// Tells all operators the time on the worker's clock; when they want to be told again at the latest.
+    #[inline]
+    fn tick(&mut self, now: Nanos, out: &mut impl Emit<Self::Item>) -> Option<Nanos> {
+        let _ = (now, out);
+        None
+    }
+
+    /// Has all operators pass on what they hold back.
+    #[inline]
+    fn flush(&mut self, out: &mut impl Emit<Self::Item>) {
+        let _ = out;
+    }
 
     /// Tells all operators that the stream has ended.
-    fn end(&mut self, out: &mut impl Emit<Self::Item>);
+    fn end(&mut self, out: &mut impl Emit<Self::Item>) {
+        let _ = out;
+    }
 
     /// Where the stage begins.
     fn inlet(&mut self) -> &mut dyn Inlet;
 
+    /// What holds behind the barrier of a route that has been passed on. See [`Inlet::rerouted`].
+    fn promised(&mut self) -> Option<Timestamp> {
+        self.inlet().rerouted()
+    }
+
     /// Shows the keyed state of all operators, in order.
-    fn visit(&mut self, visitor: &mut dyn StateVisitor);
+    fn visit(&mut self, visitor: &mut dyn StateVisitor) {
+        let _ = visitor;
+    }
 }
 
 /// What a pull is told.
@@ -86,11 +116,13 @@ pub enum Pulled {
 pub struct Then<P, Op> {
     pipe: P,
     operator: Op,
+    /// The watermark that the operator is done with.
+    told: Timestamp,
 }
 
 impl<P, Op> Then<P, Op> {
     pub(crate) fn new(pipe: P, operator: Op) -> Self {
-        Self { pipe, operator }
+        Self { pipe, operator, told: Timestamp::MIN }
     }
 }
 
@@ -102,9 +134,29 @@ impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
         self.pipe.pull(cx, &mut Link { operator: &mut self.operator, out })
     }
 
-    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Op::Out>) {
-        self.pipe.watermark(time, &mut Link { operator: &mut self.operator, out });
-        self.operator.on_watermark(time, out);
+    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Op::Out>) -> bool {
+        if !self.pipe.watermark(time, &mut Link { operator: &mut self.operator, out }) {
+            return false;
+        }
+        if time > self.told {
+            if !self.operator.advance(time, out) {
+                return false;
+            }
+            self.told = time;
+        }
+        true
+    }
+
+    #[inline]
+    fn tick(&mut self, now: Nanos, out: &mut impl Emit<Op::Out>) -> Option<Nanos> {
+        let before = self.pipe.tick(now, &mut Link { operator: &mut self.operator, out });
+        earliest(before, self.operator.on_time(now, out))
+    }
+
+    #[inline]
+    fn flush(&mut self, out: &mut impl Emit<Op::Out>) {
+        self.pipe.flush(&mut Link { operator: &mut self.operator, out });
+        self.operator.on_flush(out);
     }
 
     fn end(&mut self, out: &mut impl Emit<Op::Out>) {
@@ -114,6 +166,10 @@ impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
 
     fn inlet(&mut self) -> &mut dyn Inlet {
         self.pipe.inlet()
+    }
+
+    fn promised(&mut self) -> Option<Timestamp> {
+        self.pipe.promised()
     }
 
     fn visit(&mut self, visitor: &mut dyn StateVisitor) {
@@ -247,6 +303,8 @@ pub trait Arrivals {
     fn arrived(&mut self, bin: Bin);
     /// How many bins are still on their way.
     fn n_missing(&self) -> usize;
+    /// Whether a bin's state is in place that does not belong to this worker yet, since the cut is still to come.
+    fn has_early(&self) -> bool;
 }
 
 /// Where a stage ends.
@@ -357,6 +415,14 @@ pub(crate) struct Stage<P, O> {
     /// Absent only while records are made, see [`Stage::emit`].
     outlet: Option<O>,
     is_done: bool,
+    /// A watermark or the end that the operators are being told: nothing is read until all have done what it asks.
+    telling: Option<Control>,
+    /// What came behind that.
+    behind: Option<Control>,
+    /// Whether the stage reads a source, which has a watermark after every read: each would cut short the batches that
+    /// are being built. Between two flushes only the last one counts, and it is told with the flush.
+    reads_source: bool,
+    deferred: Option<Timestamp>,
     /// What the operators were told. For them event time never goes back, also where a source's promise does.
     watermark: Timestamp,
     reads_since_flush: u32,
@@ -364,11 +430,18 @@ pub(crate) struct Stage<P, O> {
 }
 
 impl<P, O> Stage<P, O> {
-    pub(crate) fn new(pipe: P, outlet: O, opened_at: &'static Location<'static>) -> Self {
+    pub(crate) fn new(mut pipe: P, outlet: O, opened_at: &'static Location<'static>) -> Self
+    where
+        P: Pipe,
+    {
         Self {
+            reads_source: pipe.inlet().source().is_some(),
             pipe,
             outlet: Some(outlet),
             is_done: false,
+            telling: None,
+            behind: None,
+            deferred: None,
             watermark: Timestamp::MIN,
             reads_since_flush: 0,
             opened_at,
@@ -386,27 +459,50 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
         if self.is_done {
             return Ok(Turn::Quiet(None));
         }
+        if let Some(control) = self.telling {
+            return self.tell(control);
+        }
+        if let Some(control) = self.behind.take() {
+            return self.control(control);
+        }
+        let wake_at = self.tick(cx.now)?;
         let pulled = self.emit(|pipe, out| pipe.pull(cx, out))?;
         match pulled? {
             Pulled::Worked => {
                 self.reads_since_flush += 1;
                 if self.reads_since_flush >= crate::limits::FLUSH_AFTER_READS {
                     self.flush()?;
+                    self.tell_deferred()?;
                 }
                 Ok(Turn::Busy)
             }
-            Pulled::Dry(wake_at) => {
+            Pulled::Dry(until) => {
                 self.flush()?;
-                Ok(Turn::Quiet(wake_at))
+                if self.tell_deferred()? {
+                    return Ok(Turn::Busy);
+                }
+                let wake_at = earliest(wake_at, until);
+                Ok(if wake_at.is_some_and(|at| at <= cx.now) { Turn::Busy } else { Turn::Quiet(wake_at) })
             }
-            Pulled::Control(control) => self.control(control),
+            Pulled::Control(Control::Watermark(time)) if self.reads_source && time > self.watermark => {
+                self.deferred = self.deferred.max(Some(time));
+                Ok(Turn::Busy)
+            }
+            Pulled::Control(control) => {
+                self.tell_deferred()?;
+                if self.telling.is_some() {
+                    self.behind = Some(control);
+                    return Ok(Turn::Busy);
+                }
+                self.control(control)
+            }
         }
     }
 
     fn forward(&mut self, barrier: Barrier) -> Result<(), StageError> {
         self.outlet().control(Control::Barrier(barrier))?;
         if let Barrier::Route(_) = barrier
-            && let Some(time) = self.pipe.inlet().rerouted()
+            && let Some(time) = self.pipe.promised()
         {
             self.outlet().control(Control::Watermark(time))?;
         }
@@ -444,6 +540,9 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
 
     fn flush(&mut self) -> Result<(), StageError> {
         self.reads_since_flush = 0;
+        if !mutant::is(Mutant::CombinedHeld) {
+            self.emit(|pipe, out| pipe.flush(out))?;
+        }
         self.outlet().flush()
     }
 
@@ -454,20 +553,54 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
 
 impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
     fn control(&mut self, control: Control) -> Result<Turn, StageError> {
+        if !(mutant::is(Mutant::CombinedHeld) && matches!(control, Control::Barrier(_))) {
+            self.emit(|pipe, out| pipe.flush(out))?;
+        }
         match control {
-            Control::Barrier(barrier) => return Ok(Turn::Cut(barrier)),
-            Control::Watermark(time) => self.watermark(time)?,
-            Control::Idle => self.outlet().control(Control::Idle)?,
+            // The worker does what the cut asks for, and flushes before.
+            Control::Barrier(barrier) => Ok(Turn::Cut(barrier)),
+            Control::Watermark(time) if time <= self.watermark => {
+                self.outlet().control(control)?;
+                Ok(Turn::Busy)
+            }
+            Control::Watermark(_) | Control::End => self.tell(control),
+            Control::Idle => {
+                self.outlet().control(Control::Idle)?;
+                Ok(Turn::Busy)
+            }
             Control::Suspend => {
                 self.outlet().control(Control::Suspend)?;
                 self.is_done = true;
+                Ok(Turn::Busy)
             }
-            Control::End => {
-                self.watermark(Timestamp::MAX)?;
-                self.emit(|pipe, out| pipe.end(out))?;
-                self.outlet().control(Control::End)?;
-                self.is_done = true;
-            }
+        }
+    }
+
+    /// Tells a watermark that was put off; whether there was one.
+    fn tell_deferred(&mut self) -> Result<bool, StageError> {
+        let Some(time) = self.deferred.take() else { return Ok(false) };
+        self.tell(Control::Watermark(time))?;
+        Ok(true)
+    }
+
+    /// Tells the operators a watermark, or the last one and the end; if they are not done with it in this turn, they go
+    /// on in the next. It is passed on behind all that they had to say to it.
+    fn tell(&mut self, control: Control) -> Result<Turn, StageError> {
+        let time = if let Control::Watermark(time) = control { time } else { Timestamp::MAX };
+        let is_done = self.emit(|pipe, out| pipe.watermark(time, out))?;
+        if !is_done && !mutant::is(Mutant::WatermarkForwardedEarly) {
+            mark::hit(Mark::WatermarkSliced);
+            self.telling = Some(control);
+            return Ok(Turn::Busy);
+        }
+        self.telling = None;
+        self.watermark = self.watermark.max(time);
+        self.emit(|pipe, out| pipe.flush(out))?;
+        self.outlet().control(Control::Watermark(time))?;
+        if control == Control::End {
+            self.emit(|pipe, out| pipe.end(out))?;
+            self.outlet().control(Control::End)?;
+            self.is_done = true;
         }
         Ok(Turn::Busy)
     }
@@ -491,12 +624,20 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
         self.outlet.as_mut().expect(OUTLET_IS_THERE)
     }
 
-    fn watermark(&mut self, time: Timestamp) -> Result<(), StageError> {
-        if time > self.watermark {
-            self.watermark = time;
-            self.emit(|pipe, out| pipe.watermark(time, out))?;
+    /// Has the operators do what is due by the clock. A bin that came before its cut is not theirs yet: what it has due
+    /// waits, or it would come out of two workers in no order.
+    fn tick(&mut self, now: Nanos) -> Result<Option<Nanos>, StageError> {
+        if self.pipe.inlet().arrivals().is_some_and(|arrivals| arrivals.has_early()) {
+            return Ok(None);
         }
-        self.outlet().control(Control::Watermark(time))
+        self.emit(|pipe, out| pipe.tick(now, out))
+    }
+}
+
+fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Outlet, StageError};
 use crate::element::{Control, Record};
 use crate::exchange::{Lane, drain_all};
-use crate::operators::Emit;
+use crate::operators::{Emit, Told};
 
 /// Everything goes to one stage.
 pub(crate) struct Single<T>(pub(crate) Lane<T>);
@@ -56,6 +56,42 @@ impl<T: Clone + 'static> Outlet<T> for FanOut<T> {
 
     fn control(&mut self, control: Control) -> Result<(), StageError> {
         self.0.iter_mut().for_each(|lane| lane.control(control));
+        Ok(())
+    }
+}
+
+/// Results go to one stage, late records to another.
+pub(crate) struct Fork<R, L> {
+    pub(crate) results: Lane<R>,
+    pub(crate) late: Lane<L>,
+}
+
+impl<R: 'static, L: 'static> Emit<Told<R, L>> for Fork<R, L> {
+    #[inline]
+    fn emit(&mut self, record: Record<Told<R, L>>) {
+        let time = record.time;
+        match record.value {
+            Told::Result(value) => self.results.push(Record { time, value }),
+            Told::Late(value) => self.late.push(Record { time, value }),
+        }
+    }
+}
+
+impl<R: 'static, L: 'static> Outlet<Told<R, L>> for Fork<R, L> {
+    fn drain(&mut self) -> bool {
+        let is_told = self.results.drain();
+        self.late.drain() && is_told
+    }
+
+    fn flush(&mut self) -> Result<(), StageError> {
+        self.results.flush();
+        self.late.flush();
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), StageError> {
+        self.results.control(control);
+        self.late.control(control);
         Ok(())
     }
 }

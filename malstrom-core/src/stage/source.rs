@@ -3,7 +3,8 @@
 //! # Rules
 //! 1. What is promised is the least of what the readers of all partitions promise; between two routes it never regresses.
 //! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
-//! 3. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
+//! 3. A partition that has had nothing for a while is left out: it holds the others up no longer.
+//! 4. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,7 +15,6 @@ use crate::ids::SnapshotId;
 use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
-use crate::state::StateVisitor;
 
 /// Reads the partitions of a [`Source`].
 pub struct SourceInlet<S: Source> {
@@ -41,6 +41,19 @@ struct Partition<R> {
     name: String,
     reader: R,
     status: ReadStatus,
+    /// Since when it has had nothing.
+    quiet_since: Option<Nanos>,
+    /// Whether that has been for so long that the others' watermarks go on without it.
+    is_idle: bool,
+}
+
+impl<R> Partition<R> {
+    /// It has nothing now; when it will be idle, unless it is.
+    fn quiet(&mut self, now: Nanos) -> Option<Nanos> {
+        let idle_at = self.quiet_since.get_or_insert(now).after(IDLE_AFTER);
+        self.is_idle = now >= idle_at;
+        (!self.is_idle).then_some(idle_at)
+    }
 }
 
 impl<S: Source> SourceInlet<S> {
@@ -58,6 +71,11 @@ impl<S: Source> SourceInlet<S> {
             quiet_since: None,
             at_cut: BTreeMap::new(),
         }
+    }
+
+    /// Another source in place of this one, before anything is read.
+    pub(crate) fn map_source<T: Source>(self, map: impl FnOnce(S) -> T) -> SourceInlet<T> {
+        SourceInlet::new(&self.name, map(self.source))
     }
 
     fn failed(&self, error: BoxError) -> StageError {
@@ -78,6 +96,9 @@ impl<S: Source> SourceInlet<S> {
             }
         }
         let n_records = out.n_records;
+        if n_records > 0 {
+            (partition.quiet_since, partition.is_idle) = (None, false);
+        }
         if let Some(time) = self.merged_watermark() {
             self.due.push_back(Control::Watermark(time));
         } else if n_records > 0 && self.is_idle && self.watermark > Timestamp::MIN {
@@ -105,13 +126,14 @@ impl<S: Source> SourceInlet<S> {
         codec::encode(&partition.reader.position()).map_err(|error| self.failed(error.into()))
     }
 
-    /// The watermark of all partitions together, if it has grown. Ended ones are left out; a source whose readers
-    /// know no event time has none.
+    /// The watermark of all partitions together, if it has grown. Ended and idle ones are left out; a source whose
+    /// readers know no event time has none.
     fn merged_watermark(&mut self) -> Option<Timestamp> {
         if !self.coming.is_empty() {
             return None;
         }
-        let open = self.partitions.iter().filter(|partition| partition.status != ReadStatus::Ended);
+        let open = self.partitions.iter();
+        let open = open.filter(|partition| partition.status != ReadStatus::Ended && !partition.is_idle);
         let mut least = None;
         for partition in open {
             let time = partition.reader.watermark()?;
@@ -147,6 +169,8 @@ impl<S: Source> Pipe for SourceInlet<S> {
                 ReadStatus::Ended => continue,
                 ReadStatus::Wait(Some(until)) if until > cx.now => {
                     wake_at = earliest(wake_at, until);
+                    wake_at =
+                        self.partitions[at].quiet(cx.now).map_or(wake_at, |idle| earliest(wake_at, idle));
                     continue;
                 }
                 ReadStatus::Wait(_) | ReadStatus::More => {}
@@ -158,22 +182,20 @@ impl<S: Source> Pipe for SourceInlet<S> {
                 self.is_idle = false;
                 return Ok(Pulled::Worked);
             }
-            if let ReadStatus::Wait(Some(until)) = self.partitions[at].status {
-                wake_at = earliest(wake_at, until);
+            if let ReadStatus::Wait(until) = self.partitions[at].status {
+                wake_at = until.map_or(wake_at, |until| earliest(wake_at, until));
+                wake_at = self.partitions[at].quiet(cx.now).map_or(wake_at, |idle| earliest(wake_at, idle));
             }
+        }
+        if let Some(time) = self.merged_watermark() {
+            return Ok(Pulled::Control(Control::Watermark(time)));
         }
         Ok(self.quiet(cx.now, wake_at))
     }
 
-    fn watermark(&mut self, _: Timestamp, _: &mut impl Emit<S::Item>) {}
-
-    fn end(&mut self, _: &mut impl Emit<S::Item>) {}
-
     fn inlet(&mut self) -> &mut dyn Inlet {
         self
     }
-
-    fn visit(&mut self, _: &mut dyn StateVisitor) {}
 }
 
 impl<S: Source> Inlet for SourceInlet<S> {
@@ -207,7 +229,13 @@ impl<S: Source> AnySource for SourceInlet<S> {
         let opened = self.source.open(partition, position);
         let reader =
             opened.map_err(|error| self.failed(format!("partition `{partition}`: {error}").into()))?;
-        self.partitions.push(Partition { name: partition.to_owned(), reader, status: ReadStatus::More });
+        self.partitions.push(Partition {
+            name: partition.to_owned(),
+            reader,
+            status: ReadStatus::More,
+            quiet_since: None,
+            is_idle: false,
+        });
         self.coming.remove(partition);
         // How long the others were quiet says nothing about this one.
         self.quiet_since = None;

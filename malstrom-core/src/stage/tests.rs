@@ -73,3 +73,51 @@ fn i6_a_stage_behind_others_of_its_worker_promises_nothing_at_a_route_before_the
     assert_eq!(turn(&mut stage), Turn::Quiet(None));
     assert_eq!(received(&mut behind).1, [watermark(50), Control::Barrier(ROUTE)]);
 }
+
+/// Emits one record at a time for each unit of a watermark, and counts its calls.
+struct Slowly(i64);
+
+impl Operator<u32> for Slowly {
+    type Out = u32;
+
+    fn process(&mut self, record: Record<u32>, out: &mut impl Emit<u32>) {
+        out.emit(record);
+    }
+
+    fn advance(&mut self, time: Timestamp, out: &mut impl Emit<u32>) -> bool {
+        if self.0 < time.0.min(3) {
+            self.0 += 1;
+            out.emit(Record::new(100 + self.0 as u32));
+        }
+        self.0 >= time.0.min(3)
+    }
+}
+
+#[test]
+fn i8_no_cut_falls_between_a_watermark_and_what_it_lets_fire() {
+    let (before, from) = local_channel();
+    let (to, mut behind) = local_channel();
+    let mut before = Lane::new(before);
+    let pipe = Then::new(Then::new(Inbox::new([from]), Times), Slowly(0));
+    let mut stage = Stage::new(pipe, Single(Lane::new(to)), Location::caller());
+    before.control(watermark(3));
+    before.control(Control::Barrier(ROUTE));
+    let turns: Vec<Turn> = (0..4).map(|_| turn(&mut stage)).collect();
+    assert_eq!(turns, [Turn::Busy, Turn::Busy, Turn::Busy, Turn::Cut(ROUTE)]);
+    // The operator before is told once.
+    assert_eq!(received(&mut behind), (vec![3, 101, 102, 103], vec![watermark(3)]));
+}
+
+#[test]
+fn the_end_waits_until_the_last_watermark_is_told() {
+    let (before, from) = local_channel();
+    let (to, mut behind) = local_channel();
+    let mut before = Lane::new(before);
+    let mut stage =
+        Stage::new(Then::new(Inbox::new([from]), Slowly(0)), Single(Lane::new(to)), Location::caller());
+    before.control(Control::End);
+    let turns: Vec<Turn> = (0..4).map(|_| turn(&mut stage)).collect();
+    assert_eq!(turns, [Turn::Busy, Turn::Busy, Turn::Busy, Turn::Quiet(None)]);
+    assert!(stage.is_done());
+    assert_eq!(received(&mut behind), (vec![101, 102, 103], vec![watermark(i64::MAX), Control::End]));
+}

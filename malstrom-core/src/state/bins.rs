@@ -91,6 +91,19 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         self.bins[bin].table.get_or_insert_clone(hash, key, init, stable_hash)
     }
 
+    /// The state of a key, if there is any. It is not marked as changed.
+    #[inline]
+    pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
+        self.bins[bin_of(hash, self.mask)].table.get(hash, key)
+    }
+
+    /// The state of a key, if there is any, to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut S> {
+        let bin = self.touch(hash, key);
+        self.bins[bin].table.get_mut(hash, key)
+    }
+
     /// Forgets a key.
     #[inline]
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
@@ -101,6 +114,11 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     /// All keys and states of this worker, bin by bin.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &S)> {
         self.bins.iter().flat_map(|slot| slot.table.iter())
+    }
+
+    /// All keys and states of one bin.
+    pub fn iter_bin(&self, bin: Bin) -> impl Iterator<Item = (&K, &S)> {
+        self.bins.get(bin.index()).into_iter().flat_map(|slot| slot.table.iter())
     }
 
     /// Every access that may change a key comes through here.

@@ -13,6 +13,7 @@ pub use bins::{KeyedState, StateKey};
 pub use table::BinTable;
 
 use crate::codec::CodecError;
+use crate::element::Timestamp;
 use crate::ids::{Bin, SnapshotId};
 
 /// One bin in its encoded form.
@@ -56,6 +57,22 @@ pub trait AnyState {
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError>;
     /// The state was restored from this snapshot, or starts afresh at 0.
     fn restored(&mut self, snapshot: SnapshotId);
+    /// The bin waits to be taken out: records for it go elsewhere already, and nothing that it has due may happen here.
+    fn leave(&mut self, bin: Bin) {
+        let _ = bin;
+    }
+    /// How far event time has come for the operator, if it goes by it.
+    fn watermark(&self) -> Option<Timestamp> {
+        None
+    }
+    /// Event time had come so far in the snapshot that is restored.
+    fn restored_watermark(&mut self, time: Timestamp) {
+        let _ = time;
+    }
+    /// Records that came too late to count, since the worker was started.
+    fn n_late(&self) -> u64 {
+        0
+    }
 }
 
 /// Walks over the keyed state of a stage's operators, in the order of the dataflow.

@@ -2,16 +2,17 @@
 
 use std::fmt;
 
-use super::Stream;
+use super::{Stream, Windowed};
 use crate::element::Keyed;
 use crate::exchange::Data;
 use crate::operators::{
     Filter, Fold, FoldFinal, Inspect, IntoPairs, KeyedOperator, MapValues, MapWithState, Operator, Process,
-    ProcessFn, Reduce, Sink, TransactionalSink,
+    ProcessFn, ProcessTimed, Reduce, Sink, TimedOperator, TransactionalSink,
 };
 use crate::snapshot::OperatorKind;
 use crate::stage::{Pipe, Then};
 use crate::state::StateKey;
+use crate::time::windows::{OnTime, WindowKind};
 
 /// A stream that is partitioned by a key: all records of a key pass one worker, in order, and find its state there.
 ///
@@ -26,6 +27,14 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
 
     fn apply<Op: Operator<Keyed<K, V>, Out: 'static>>(self, operator: Op) -> KeyedStream<Then<P, Op>> {
         KeyedStream(self.0.apply(operator))
+    }
+
+    pub(super) fn plain(&self) -> &Stream<P> {
+        &self.0
+    }
+
+    pub(super) fn into_plain(self) -> Stream<P> {
+        self.0
     }
 
     #[track_caller]
@@ -198,6 +207,80 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
         operator: Op,
     ) -> KeyedStream<Then<P, Process<K, Op::State, Op>>> {
         self.stateful(name, |n_bins| Process::new(name, n_bins, operator))
+    }
+
+    /// Like [`process_with`](Self::process_with), with timers in event time and by the clock.
+    ///
+    /// ```
+    /// use malstrom_core::element::Record;
+    /// use malstrom_core::operators::{Discard, Emit, TimedOperator, Timers, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::Due;
+    ///
+    /// /// Passes each value on ten units of event time later.
+    /// struct Later;
+    /// impl TimedOperator<u64, u64> for Later {
+    ///     type State = Vec<u64>;
+    ///     type Out = u64;
+    ///     fn process(
+    ///         &mut self, _: &u64, held: &mut Option<Vec<u64>>, record: Record<u64>, timers: &mut Timers<'_>,
+    ///         _: &mut impl Emit<u64>,
+    ///     ) {
+    ///         timers.set_at(record.time.saturating_add(10));
+    ///         held.get_or_insert_default().push(record.value);
+    ///     }
+    ///     fn on_timer(
+    ///         &mut self, _: &u64, held: &mut Option<Vec<u64>>, due: Due, _: &mut Timers<'_>,
+    ///         out: &mut impl Emit<u64>,
+    ///     ) {
+    ///         let Due::Event(time) = due else { return };
+    ///         held.take().into_iter().flatten().for_each(|n| out.emit(Record::at(time, n)));
+    ///     }
+    /// }
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let keyed = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
+    ///     keyed.process_timed("later", Later).sink("out", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["numbers", "later", "out"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
+    #[track_caller]
+    pub fn process_timed<Op: TimedOperator<K, V, Out: 'static>>(
+        self,
+        name: &str,
+        operator: Op,
+    ) -> KeyedStream<Then<P, ProcessTimed<K, Op::State, Op>>> {
+        self.stateful(name, |n_bins| ProcessTimed::new(name, n_bins, operator))
+    }
+
+    /// Cuts the stream of each key into windows of event time: [`Tumbling`](crate::time::windows::Tumbling),
+    /// [`Sliding`](crate::time::windows::Sliding), [`Session`](crate::time::windows::Session),
+    /// [`Global`](crate::time::windows::Global), [`Count`](crate::time::windows::Count).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use malstrom_core::element::Timestamp;
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::{Watermarks, aggregates::mean, windows::Session};
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let clicks = job.source("clicks", from_iter(|| [("ann", 1_000), ("bob", 1_500), ("ann", 90_000)]));
+    ///     let in_order = Watermarks::bounded_disorder(Duration::from_secs(5));
+    ///     clicks
+    ///         .assign_timestamps(|(_, millis)| Timestamp::from_millis(*millis), in_order)
+    ///         .into_keyed(|(name, millis)| (name.to_owned(), millis))
+    ///         .window(Session::with_gap(Duration::from_secs(60)))
+    ///         .allowed_lateness(Duration::from_secs(60))
+    ///         .aggregate("visits", mean(|millis: &i64| *millis as f64))
+    ///         .sink("out", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["clicks", "visits", "out"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    pub fn window<W: WindowKind>(self, kind: W) -> Windowed<P, W> {
+        Windowed::new(self, kind, OnTime)
     }
 
     /// Turns each value into another; the key stays.

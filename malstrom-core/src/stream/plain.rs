@@ -3,16 +3,20 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::{Job, KeyedStream};
-use crate::element::{Keyed, Record};
+use super::{Job, KeyedStream, WindowedBy};
+use crate::element::{Keyed, Record, Timestamp};
 use crate::exchange::{Data, Lane, Outbox, local_channel};
 use crate::operators::{
     BoxError, Filter, FilterMap, FlatMap, FlatMapWith, Inspect, IntoKeyed, KeyBy, Map, Operator, Sink,
-    TransactionalSink,
+    Source, TransactionalSink,
 };
 use crate::snapshot::OperatorKind;
-use crate::stage::{FanOut, Inbox, KeyedInbox, Pipe, PlainSink, Single, Split, Then, Transactions};
+use crate::stage::{
+    Assigned, FanOut, Inbox, KeyedInbox, Pipe, PlainSink, Single, SourceInlet, Split, Then, Transactions,
+};
 use crate::state::StateKey;
+use crate::time::windows::{OnTime, PaneWindows};
+use crate::time::{TimeSpan, Timed, WatermarkGenerator};
 
 /// A stream of values. Its type spells out the operators since the last exchange, which is what lets the compiler
 /// make one loop of them; [`boxed`](Self::boxed) gives it a type that can be named.
@@ -53,6 +57,37 @@ impl<P: Pipe> Stream<P> {
     /// ```
     pub fn apply<Op: Operator<P::Item, Out: 'static>>(self, operator: Op) -> Stream<Then<P, Op>> {
         Stream { job: self.job, pipe: Then::new(self.pipe, operator), id: self.id }
+    }
+
+    /// Gives each record its event time in the middle of a stage, where a source cannot know it yet. Whatever time the
+    /// records had before is void behind it. The name identifies what was promised in snapshots.
+    ///
+    /// Where the source can tell the time, [`assign_timestamps`](Stream::assign_timestamps) does it for each partition
+    /// on its own, and loses none to lateness when a partition moves to another worker.
+    ///
+    /// ```
+    /// use malstrom_core::element::Timestamp;
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::Watermarks;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let lines = job.source("lines", from_iter(|| ["7 a", "9 b"].map(String::from)));
+    ///     let parsed = lines.filter_map(|line| line.split(' ').next().and_then(|time| time.parse::<i64>().ok()));
+    ///     let timed = parsed.reassign_timestamps("times", |time| Timestamp(*time), Watermarks::ascending());
+    ///     timed.sink("nowhere", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["lines", "times", "nowhere"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    #[track_caller]
+    pub fn reassign_timestamps<F, W>(self, name: &str, time_of: F, watermarks: W) -> Stream<Assigned<P, F, W>>
+    where
+        F: Fn(&P::Item) -> Timestamp + 'static,
+        W: WatermarkGenerator<P::Item>,
+    {
+        self.job.register(name, OperatorKind::KeyedState);
+        Stream { job: self.job, pipe: Assigned::new(name, self.pipe, time_of, watermarks), id: self.id }
     }
 
     /// Turns each value into another.
@@ -217,6 +252,50 @@ impl<P: Pipe> Stream<P> {
         self.apply(IntoKeyed(split)).exchange()
     }
 
+    /// Cuts the stream into windows by a key. What a window's aggregate keeps of records crosses to the key's worker, in
+    /// place of the records: use it where there are many more records than keys.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::{Watermarks, aggregates::sum, windows::Tumbling};
+    /// use malstrom_core::element::Timestamp;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..100_u64));
+    ///     let timed = numbers.assign_timestamps(|n| Timestamp(*n as i64), Watermarks::ascending());
+    ///     let sums = timed.window_by(|n| n % 3, Tumbling::of(10)).aggregate("sums", sum(|n: &u64| *n));
+    ///     sums.sink("out", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    pub fn window_by<K: StateKey, F>(self, key: F, kind: PaneWindows) -> WindowedBy<P, F>
+    where
+        F: FnMut(&P::Item) -> K + 'static,
+    {
+        WindowedBy { stream: self, key, kind, trigger: OnTime, lateness: TimeSpan::ZERO }
+    }
+
+    /// Cuts the whole stream into windows, without a key: each worker aggregates what it has, and one of them what came
+    /// of that.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::{Watermarks, aggregates::count, windows::Tumbling};
+    /// use malstrom_core::element::Timestamp;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..100_u64));
+    ///     let timed = numbers.assign_timestamps(|n| Timestamp(*n as i64), Watermarks::ascending());
+    ///     timed.window_all(Tumbling::of(10)).aggregate("counts", count()).sink("out", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    pub fn window_all(self, kind: PaneWindows) -> WindowedBy<P, fn(&P::Item) -> ()> {
+        self.window_by(|_| (), kind)
+    }
+
     /// Both streams as one. Values of one stream keep their order; between the two there is none.
     ///
     /// ```
@@ -377,14 +456,41 @@ impl<P: Pipe> Stream<P> {
         self.sink(name, ForEach(take));
     }
 
-    fn close(self, outlet: impl crate::stage::Outlet<P::Item>) {
+    pub(super) fn close(self, outlet: impl crate::stage::Outlet<P::Item>) {
         self.job.close(self.id, self.pipe, outlet);
+    }
+}
+
+impl<S: Source> Stream<SourceInlet<S>> {
+    /// Gives each record of a source its event time, and has each partition of the source say how far event time has
+    /// come. What a partition has promised is part of its position, so it survives snapshots and rescales.
+    ///
+    /// ```
+    /// use malstrom_core::element::Timestamp;
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::Watermarks;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let numbers = job.source("numbers", from_iter(|| 0..100_u64));
+    ///     let timed = numbers.assign_timestamps(|n| Timestamp(*n as i64), Watermarks::bounded_disorder(5));
+    ///     timed.sink("nowhere", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    pub fn assign_timestamps<F, W>(self, time_of: F, watermarks: W) -> Stream<SourceInlet<Timed<S, F, W>>>
+    where
+        F: Fn(&S::Item) -> Timestamp + Clone + 'static,
+        W: WatermarkGenerator<S::Item>,
+    {
+        let pipe = self.pipe.map_source(|source| Timed::new(source, time_of, watermarks));
+        Stream { job: self.job, pipe, id: self.id }
     }
 }
 
 impl<K: StateKey, V: Data, P: Pipe<Item = Keyed<K, V>>> Stream<P> {
     #[track_caller]
-    fn exchange(self) -> KeyedStream<KeyedInbox<K, V>> {
+    pub(super) fn exchange(self) -> KeyedStream<KeyedInbox<K, V>> {
         let job = self.job.clone();
         let edge = job.next_edge();
         self.close(Outbox::new(edge, job.n_bins()));

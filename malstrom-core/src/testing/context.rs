@@ -104,7 +104,14 @@ impl SimContext {
     /// A source of a few partitions: some empty, some that pause, some that come at once.
     #[must_use]
     pub fn source(&self, name: &str) -> SimSource {
-        SimSource { context: self.clone(), name: name.to_owned() }
+        SimSource { context: self.clone(), name: name.to_owned(), is_steady: false }
+    }
+
+    /// Like [`source`](Self::source), but no partition pauses for so long that event time goes on without it: none of
+    /// its records is late, on whatever worker it is read.
+    #[must_use]
+    pub fn steady_source(&self, name: &str) -> SimSource {
+        SimSource { is_steady: true, ..self.source(name) }
     }
 
     /// A transactional sink.
@@ -182,6 +189,7 @@ impl std::fmt::Debug for SimContext {
 pub struct SimSource {
     context: SimContext,
     name: String,
+    is_steady: bool,
 }
 
 impl Source for SimSource {
@@ -202,6 +210,7 @@ impl Source for SimSource {
             0 => Duration::ZERO,
             _ => self.context.0.spread.mul_f64(rng.below(1200) as f64 / 1000.0) / (n_records.max(1) as u32),
         };
+        let gap = if self.is_steady { gap.min(IDLE_AFTER / 2) } else { gap };
         let digits: String = partition.chars().filter(char::is_ascii_digit).collect();
         Ok(SimReader {
             context: self.context.clone(),

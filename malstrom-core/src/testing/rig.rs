@@ -17,6 +17,7 @@ pub use ports::Link;
 use ports::{Net, RigPort, SharedNet};
 
 use crate::coordinator::plan;
+use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
 use crate::ports::StoreError;
 use crate::snapshot::{After, BlockRef, ObjectRef, RouteTable};
@@ -117,6 +118,7 @@ struct Committed {
     state: BTreeMap<(String, Bin), (ObjectRef, BlockRef)>,
     sources: IndexMap<String, IndexMap<String, Vec<u8>>>,
     sinks: IndexMap<String, Vec<Vec<u8>>>,
+    watermarks: IndexMap<String, Timestamp>,
 }
 
 impl Rig {
@@ -255,7 +257,9 @@ impl Rig {
         let id = self.last_snapshot;
         let mut state = self.committed.take().map(|committed| committed.state).unwrap_or_default();
         let (mut sources, mut sinks) = (IndexMap::new(), IndexMap::new());
-        for part in self.facts.iter_mut().filter_map(|facts| facts.part.take()) {
+        let parts: Vec<SnapshotPart> = self.facts.iter_mut().filter_map(|facts| facts.part.take()).collect();
+        let watermarks = crate::coordinator::least_watermarks(&parts);
+        for part in parts {
             for (operator, bins) in part.state {
                 for (bin, block) in bins {
                     match block {
@@ -276,7 +280,8 @@ impl Rig {
                 sinks.entry(sink).or_insert_with(Vec::new).extend(handles);
             }
         }
-        self.committed = Some(Committed { id, routes: self.routes.clone(), state, sources, sinks });
+        self.committed =
+            Some(Committed { id, routes: self.routes.clone(), state, sources, sinks, watermarks });
         self.send_all(&Order::Committed { id });
     }
 
@@ -465,6 +470,7 @@ impl Rig {
             partitions,
             sinks: (worker == WorkerId(0))
                 .then(|| committed.map(|all| all.sinks.clone()).unwrap_or_default()),
+            watermarks: committed.map(|all| all.watermarks.clone()).unwrap_or_default(),
         }
     }
 

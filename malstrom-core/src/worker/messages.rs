@@ -4,6 +4,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, StageId, WorkerId};
 use crate::ports::StoreError;
 use crate::snapshot::{After, BlockRef, ObjectRef, OperatorKind, RouteTable};
@@ -73,6 +74,9 @@ pub struct RestoreOrder {
     pub partitions: IndexMap<String, IndexMap<String, Option<Vec<u8>>>>,
     /// For each transactional sink the handles to commit, if this is the worker that recovers the sinks.
     pub sinks: Option<IndexMap<String, Vec<Vec<u8>>>>,
+    /// For each operator that goes by event time, how far it had come.
+    #[serde(default)]
+    pub watermarks: IndexMap<String, Timestamp>,
 }
 
 /// One step of a rescale: a few bins and partitions that change hands.
@@ -204,6 +208,9 @@ pub struct SnapshotPart {
     pub sources: IndexMap<String, IndexMap<String, Vec<u8>>>,
     /// For each transactional sink the handles it prepared.
     pub sinks: IndexMap<String, Vec<Vec<u8>>>,
+    /// For each operator that goes by event time, what it was told of it before the cut.
+    #[serde(default)]
+    pub watermarks: IndexMap<String, Timestamp>,
 }
 
 /// What the builder made, as far as others must know. It is the same on every worker.

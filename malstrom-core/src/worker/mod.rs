@@ -157,6 +157,19 @@ impl Worker {
         keys
     }
 
+    /// Records that came too late to count, in each keyed state of this worker where there were any, by name.
+    pub fn n_late(&mut self) -> Vec<(String, u64)> {
+        let mut late = Vec::new();
+        for stage in &mut self.stages {
+            stage.visit(&mut |state: &mut dyn AnyState| {
+                if state.n_late() > 0 {
+                    late.push((state.name().to_owned(), state.n_late()));
+                }
+            });
+        }
+        late
+    }
+
     /// Where in the program the stage was opened that had the last turn.
     #[must_use]
     pub fn last_turn_at(&self) -> String {

@@ -75,6 +75,10 @@ impl Worker {
         if let Some(arrivals) = built.inlet().arrivals() {
             arrivals.expect(&bins_to(&moving.step.bins, me));
             let leaving = moving.step.bins.iter().filter(|step| step.from == me);
+            // Event time goes on here, but what these bins have due belongs to the new owner, behind records kept aside.
+            for step in leaving.clone() {
+                built.visit(&mut |state: &mut dyn AnyState| state.leave(step.bin));
+            }
             moving.leaving.extend(leaving.map(|step| (stage, step.bin, step.to)));
         }
         let mut sent = Vec::new();

@@ -42,7 +42,13 @@ impl Worker {
         }
         let snapshot = order.snapshot.unwrap_or(SnapshotId(0));
         for stage in &mut self.stages {
-            stage.visit(&mut |state: &mut dyn AnyState| state.restored(snapshot));
+            stage.visit(&mut |state: &mut dyn AnyState| {
+                state.restored(snapshot);
+                let watermark = order.watermarks.get(state.name());
+                if let Some(time) = watermark.filter(|_| !mutant::is(Mutant::FloorForgotten)) {
+                    state.restored_watermark(*time);
+                }
+            });
         }
         match extents(&mut order) {
             Ok(waiting) => {

@@ -85,7 +85,12 @@ impl Worker {
             }
         };
         let built = &mut self.stages[stage];
-        built.visit(&mut |state: &mut dyn AnyState| state.freeze(id, task.base));
+        built.visit(&mut |state: &mut dyn AnyState| {
+            state.freeze(id, task.base);
+            if let Some(time) = state.watermark() {
+                task.part.watermarks.insert(state.name().to_owned(), time);
+            }
+        });
         if let Some(source) = built.inlet().source() {
             let positions = source.positions(id)?.into_iter().collect();
             task.part.sources.insert(source.name().to_owned(), positions);

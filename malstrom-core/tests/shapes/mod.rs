@@ -1,6 +1,8 @@
 //! Jobs of different shapes, for the simulator. What they show follows from the sources alone: a state is kept for each
 //! key *and* partition, so that it depends on the order within a partition and on no other.
 
+mod timed;
+
 use std::collections::BTreeMap;
 
 use malstrom_core::stream::Job;
@@ -21,6 +23,11 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("chain of keyed operators", chain),
     ("totals at the end", totals),
     ("large states", large_states),
+    ("windows", timed::windows),
+    ("windows combined before the exchange", timed::combined_windows),
+    ("sessions", timed::sessions),
+    ("timers", timed::timers),
+    ("a storm of timers", timed::storm),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

@@ -26,6 +26,8 @@ pub struct WorkerFigures {
     pub n_written: u64,
     /// Keys held, by the name of the operator that holds them; a fraction of a second old.
     pub n_keys: BTreeMap<String, u64>,
+    /// Records that came too late for their windows, by the name of the operator; a fraction of a second old.
+    pub n_late: BTreeMap<String, u64>,
 }
 
 /// Where figures are kept.

@@ -96,6 +96,7 @@ impl Driven {
         if now.since(self.keys_counted) >= KEYS_EVERY {
             self.keys_counted = now;
             self.figures.n_keys = self.worker.n_keys().into_iter().collect();
+            self.figures.n_late = self.worker.n_late().into_iter().collect();
             self.metrics.set_worker(self.me, self.figures.clone());
         }
     }

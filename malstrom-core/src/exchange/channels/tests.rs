@@ -223,9 +223,22 @@ fn rule_2_a_record_that_wakes_a_channel_ends_the_idleness_even_if_nothing_comes_
     assert_eq!(seen(&mut channels), [watermark(6)]);
     a.control(Control::Idle);
     b.control(Control::Idle);
-    assert_eq!(seen(&mut channels), [Seen::Control(Control::Idle)]);
+    assert_eq!(seen(&mut channels), [watermark(7), Seen::Control(Control::Idle)]);
     a.record((0, 0, 0));
     assert_eq!(seen(&mut channels), [Seen::Record((0, 0, 0)), watermark(7)]);
+}
+
+#[test]
+fn rule_2_when_all_are_idle_the_merge_does_not_depend_on_which_was_idle_first() {
+    for order in [[0, 1], [1, 0]] {
+        let (mut channels, ends): (_, [_; 2]) = made();
+        ends[0].watermark(14);
+        ends[1].watermark(12);
+        let before = seen(&mut channels);
+        order.iter().for_each(|at| ends[*at].control(Control::Idle));
+        let told = [before, seen(&mut channels)].concat();
+        assert_eq!(told.last_chunk(), Some(&[watermark(14), Seen::Control(Control::Idle)]), "{order:?}");
+    }
 }
 
 #[test]

@@ -197,3 +197,20 @@ fn i6_a_source_that_wakes_says_so_even_if_its_promise_has_not_grown() {
     inlet.is_idle = true;
     assert_eq!([next(&mut inlet), next(&mut inlet)], [Pulled::Worked, promise(5)]);
 }
+
+#[test]
+fn i7_a_partition_that_is_quiet_for_a_while_holds_up_the_others_no_longer() {
+    let mut inlet = stuck(&["3", "8"]);
+    let mut told = Vec::new();
+    let after = u64::try_from(IDLE_AFTER.as_nanos()).unwrap();
+    for turn in 0..40 {
+        let now = turn * (after / 10);
+        // Nothing comes from the first any more.
+        inlet.partitions[0].status = ReadStatus::Wait(Some(Nanos(1 << 60)));
+        let pulled = inlet.pull(&PullContext { now: Nanos(now) }, &mut Out).unwrap();
+        if let Pulled::Control(Control::Watermark(time)) = pulled {
+            told.push((time.0, now > after));
+        }
+    }
+    assert_eq!(told, [(3, false), (8, true)]);
+}

@@ -37,6 +37,7 @@ fn orders() -> Vec<Order> {
         state: named([vec![(Bin(0), block()), (Bin(u16::MAX), block())], vec![]]),
         partitions: named([named([None, Some(vec![]), Some(every_byte.clone())]), named([])]),
         sinks: Some(named([vec![every_byte, vec![]], vec![]])),
+        watermarks: [("count".to_owned(), Timestamp(-7))].into_iter().collect(),
     };
     let fresh = RestoreOrder { snapshot: None, partitions: IndexMap::new(), sinks: None, ..restore.clone() };
     let step = MoveStep {
@@ -72,6 +73,7 @@ fn facts() -> Vec<Fact> {
         state: named([vec![(Bin(1), Some(block())), (Bin(2), None)], vec![]]),
         sources: named([named([vec![], vec![128, 255]])]),
         sinks: named([vec![vec![1]]]),
+        watermarks: [("count".to_owned(), Timestamp(-7))].into_iter().collect(),
     };
     let description = GraphDescription {
         operators: named([

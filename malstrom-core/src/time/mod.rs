@@ -1,0 +1,53 @@
+//! Event time: where timestamps and watermarks come from, what is due at a time, and windows.
+//!
+//! - [`Watermarks`] and [`WatermarkGenerator`]: how far event time has come, from the records of one partition.
+//! - [`TimeSpan`]: a length of event time.
+//! - [`TimedState`]: keyed state of which some is due at a time; timers and windows lie in it.
+//! - [`windows`]: which window a record belongs to, and what is kept of it.
+//! - [`aggregates`]: what becomes of the records of a window.
+//!
+//! Nothing here reads a clock: the time on the worker's clock comes in with each turn of a stage.
+
+pub mod aggregates;
+mod due;
+mod timed_state;
+mod watermarks;
+pub mod windows;
+
+pub(crate) use watermarks::Stamp;
+
+pub use timed_state::{Due, Scheduled, TimedState};
+pub use watermarks::{
+    BoundedDisorder, Punctuated, Timed, TimedPosition, TimedReader, WatermarkGenerator, Watermarks,
+};
+
+use std::time::Duration;
+
+/// A length of event time, in the unit that the job's timestamps have. A [`Duration`] stands for milliseconds, a number
+/// for itself.
+///
+/// ```
+/// use std::time::Duration;
+/// use malstrom_core::time::TimeSpan;
+///
+/// assert_eq!(TimeSpan::from(Duration::from_secs(1)), TimeSpan::from(1000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeSpan(pub(crate) i64);
+
+impl TimeSpan {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+}
+
+impl From<Duration> for TimeSpan {
+    fn from(time: Duration) -> Self {
+        Self(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<i64> for TimeSpan {
+    fn from(units: i64) -> Self {
+        Self(units.max(0))
+    }
+}
