@@ -153,6 +153,12 @@ impl Mailbox {
         look(&mut self.inner.borrow_mut().facts)
     }
 
+    /// What the workers of a generation have reported, for the simulator: what is of another must not change it.
+    pub(crate) fn known(&self) -> (Generation, String) {
+        let facts = &self.inner.borrow().facts;
+        (facts.generation(), format!("{facts:?}"))
+    }
+
     pub(super) fn forget_workers(&self, first: u32) {
         self.inner.borrow_mut().facts.forget(first);
     }

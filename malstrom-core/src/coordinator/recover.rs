@@ -18,6 +18,7 @@ use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::mark::{self, Mark};
+use crate::mutant::{self, Mutant};
 use crate::ports::{LocalFuture, SendFuture, StoreError};
 use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
@@ -116,12 +117,14 @@ impl Coordinator {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
             let readable = entries.iter().filter_map(|(_, entry)| entry.as_ref().ok());
             let newest = readable.map(LogEntry::generation).max().unwrap_or_default();
-            if self.generation.0 > 0 && newest > self.generation {
+            if self.generation.0 > 0 && newest > self.generation && !mutant::is(Mutant::ClaimsFought) {
                 return Err(self.fenced(Some(newest)));
             }
             let resolution = match resolve(&self.config.job, entries) {
                 // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
-                Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
+                Err(Refusal::Hole { .. })
+                    if attempt < LOG_APPEND_ATTEMPTS_MAX && !mutant::is(Mutant::HoleBelieved) =>
+                {
                     mark::hit(Mark::HoleRetried);
                     self.host.sleep(self.backoff(attempt)).await;
                     continue;
@@ -177,6 +180,9 @@ impl Coordinator {
             return Ok(());
         };
         mark::hit(Mark::FinishedSettled);
+        if mutant::is(Mutant::FinishedUnsettled) {
+            return Ok(());
+        }
         self.publish_status(JobPhase::Finishing, Some("finish"));
         self.config.n_bins = candidate.manifest.n_bins;
         self.start_workers(0, 1).await?;

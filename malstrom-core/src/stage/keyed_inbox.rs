@@ -124,7 +124,9 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
                 self.holds_idle = false;
                 Ok(Pulled::Worked)
             }
-            Arrival::Control(Control::Idle) if !self.missing.is_empty() => {
+            Arrival::Control(Control::Idle)
+                if !self.missing.is_empty() && !mutant::is(Mutant::IdleOvertakes) =>
+            {
                 mark::hit(Mark::IdleHeld);
                 self.holds_idle = true;
                 Ok(Pulled::Worked)

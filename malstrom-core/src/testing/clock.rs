@@ -53,6 +53,8 @@ pub(super) enum Event {
     Fault(Fault),
     Ask(Ask),
     Launch,
+    /// A coordinator stands still.
+    Pause { of: usize, time: Duration },
     Resume(usize),
     Calm,
 }
@@ -78,6 +80,7 @@ impl Event {
             Self::Fault(_) => ("fault", 0),
             Self::Ask(_) => ("request", 0),
             Self::Launch => ("launch", 0),
+            Self::Pause { of, .. } => ("pause of coordinator", *of as u64),
             Self::Resume(of) => ("resume of coordinator", *of as u64),
             Self::Calm => ("calm", 0),
         }
@@ -111,6 +114,8 @@ pub(super) struct Core {
     pub(super) now: u64,
     n_events: u64,
     events: BTreeMap<(u64, u64), Event>,
+    /// What is to be scheduled while a part of this is in use.
+    pub(super) events_due: Vec<(Duration, Event)>,
     pub(super) rng: Rng,
     pub(super) trace: Trace,
     pub(super) objects: Objects,
@@ -133,6 +138,7 @@ impl Core {
             now: 1,
             n_events: 0,
             events: BTreeMap::new(),
+            events_due: Vec::new(),
             rng,
             trace: Trace::default(),
             objects,

@@ -15,6 +15,8 @@ pub(super) enum Fault {
     CrashCoordinator,
     /// The coordinator stands still while its workers go on; a successor starts; the first goes on after this time.
     PauseCoordinator(Duration),
+    /// Like a pause, at its next call of a kind.
+    PauseAt(Moment, Side, Duration),
     /// A worker takes this long for a step, for as long again times ten.
     SlowWorker(Duration),
     /// The next worker to be started never comes up, and perhaps nobody says so.
@@ -29,6 +31,39 @@ pub(super) enum Fault {
     TimeJump(Duration),
     /// An operator's, a source's or a sink's own code fails once.
     UserError,
+}
+
+/// Where a coordinator stands still: at its next call of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The put of its claim.
+    Claim,
+    /// The put of a commit.
+    Commit,
+    /// Reading an entry of the log: at its start, or when it checks its own claim.
+    ReadEntry,
+    /// Listing the log.
+    ListLog,
+    /// Deleting an entry of the log.
+    Trim,
+    /// Deleting an object.
+    Collect,
+}
+
+/// On which side of the effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Before,
+    Behind,
+}
+
+impl Side {
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Before => "coordinator: pause before a call of its store takes effect",
+            Self::Behind => "coordinator: pause behind the effect of a call of its store",
+        }
+    }
 }
 
 /// How the details of a fault are drawn.
@@ -147,7 +182,10 @@ impl Plan {
         }
         // One coordinator may have read an entry before it was harmed, and restore it after another could not read it and
         // has retracted what it made visible. No log can find that out, so only one coordinator is alive at such a time.
-        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::PauseCoordinator(_))) {
+        if rng.per_mille(150) {
+            plan.stale(rng, chaos_ms);
+        }
+        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..))) {
             plan.faults.retain(|(_, fault)| *fault != Fault::DamageEntry);
         }
         let asks: [fn(&mut Rng) -> Ask; 5] = [
@@ -176,8 +214,61 @@ impl Plan {
         }
         if rng.per_mille(200) {
             plan.hurry(rng, chaos_ms);
+            if rng.per_mille(500) {
+                plan.only_hurry();
+            }
         }
         plan
+    }
+
+    /// Coordinators that stand still between two calls of their store while one successor after another goes on, commits
+    /// and trims the log past them.
+    fn stale(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        self.n_retained = 1;
+        self.snapshot_interval = Some(rng.micros(5000, 40_000));
+        self.message_us_max = self.message_us_max.min(200);
+        self.store_us_max = self.store_us_max.min(1000);
+        self.store_faults_per_mille = self.store_faults_per_mille.min(5);
+        self.store_slow_per_mille = self.store_slow_per_mille.min(10);
+        for _ in 0..rng.between(1, 4) {
+            let mut at = Duration::from_micros(rng.below(chaos_ms * 700));
+            let moments =
+                [Moment::Claim, Moment::Commit, Moment::ReadEntry, Moment::ListLog, Moment::Trim, Moment::Collect];
+            let moment = moments[[0, 0, 1, 1, 2, 3, 4, 5][rng.below(8) as usize]];
+            let side = if rng.per_mille(600) { Side::Before } else { Side::Behind };
+            self.faults.push((at, Fault::PauseAt(moment, side, rng.micros(200_000, 2_500_000))));
+            if matches!(moment, Moment::Claim | Moment::ReadEntry | Moment::ListLog) {
+                let fault = if rng.per_mille(500) { Fault::CrashWorker } else { Fault::CrashCoordinator };
+                self.faults.push((at + rng.micros(10, 5000), fault));
+            }
+            for _ in 0..rng.between(1, 3) {
+                at += rng.micros(100_000, 600_000);
+                self.faults.push((at, Fault::CrashCoordinator));
+            }
+        }
+    }
+
+    /// Leaves out all that could hold up a step of a rescale, so that nothing explains one that is late.
+    fn only_hurry(&mut self) {
+        let slow = Duration::from_millis(40);
+        self.faults.retain(|(_, fault)| matches!(fault, Fault::SlowWorker(_) | Fault::FullDisk(_)));
+        for (_, fault) in &mut self.faults {
+            if let Fault::SlowWorker(step) = fault {
+                *step = slow.min(*step);
+            }
+        }
+        self.message_us_max = self.message_us_max.min(2000);
+        self.store_slow_per_mille = 0;
+    }
+
+    /// Whether something may hold up a step of a rescale so long that it is given up.
+    pub(super) fn excuses_late_steps(&self) -> bool {
+        self.message_us_max > 2000
+            || self.faults.iter().any(|(_, fault)| match fault {
+                Fault::SlowWorker(step) => *step > Duration::from_millis(40),
+                Fault::FullDisk(_) | Fault::Damage | Fault::DamageEntry => false,
+                _ => true,
+            })
     }
 
     /// Operations that follow one another closely while a worker lags behind.

@@ -31,6 +31,7 @@ mod clock;
 mod context;
 mod executor;
 mod faults;
+mod fences;
 mod net;
 mod operator_tester;
 mod rig;

@@ -286,6 +286,7 @@ impl Host for SimHost {
         let start = net.n_starts;
         net.starts.insert((self.of, worker), start);
         let mut core = self.core.lock();
+        core.check_start(self.of, generation);
         let delay = core.rng.micros(10, 5000);
         core.after(delay, Event::Start { of: self.of, generation, worker, n_bins, start });
     }
@@ -305,6 +306,7 @@ impl Host for SimHost {
     }
 
     fn send(&self, worker: WorkerId, command: Command) {
+        self.core.lock().check_order(self.of, &command);
         let net = self.net.borrow();
         let Some(&to) = net.current.get(&(self.of, worker)) else { return };
         let command = net.through_bytes(command);
@@ -361,6 +363,7 @@ impl Host for SimHost {
             }
             let of = self.of;
             if let JobEvent::Recovering { reason, .. } = &event {
+                core.check_recovering(of, reason);
                 core.counts.add(match reason {
                     reason if reason.contains("step of the rescale") => "recovery: a step took too long",
                     reason if reason.contains("within") => "recovery: something else took too long",

@@ -104,6 +104,7 @@ impl World {
         core.objects.latency_us_max = self.plan.store_us_max;
         core.objects.faults_per_mille = self.plan.store_faults_per_mille;
         core.objects.slow_per_mille = self.plan.store_slow_per_mille;
+        core.objects.fences.are_steps_excused = self.plan.excuses_late_steps();
         core.at(1, Event::Launch);
         core.after(self.plan.chaos, Event::Calm);
         for (at, fault) in &self.plan.faults {
@@ -172,8 +173,16 @@ impl World {
                 self.nudge(actor);
             }
             Event::Report { of, actor, report } => {
-                if !self.actors[actor].is_stopped && self.coordinators[of].task.is_alive() {
-                    self.coordinators[of].mailbox.deliver(coordinator::Event::Report(report));
+                if !self.actors[actor].is_stopped {
+                    if self.coordinators[of].task.is_alive() {
+                        self.coordinators[of].mailbox.deliver(coordinator::Event::Report(report));
+                    }
+                } else if !self.core.lock().is_calm && self.rng.per_mille(self.plan.stray_per_mille * 10) {
+                    // What a worker said before it was stopped is still on its way, to whoever listens.
+                    let late = self.rng.micros(100, 100_000);
+                    let mut core = self.core.lock();
+                    core.counts.add("message: report of a stopped worker delivered late");
+                    core.after(late, Event::StrayReport(report));
                 }
             }
             Event::StrayCommand(worker, command) => self.stray_command(worker, &command),
@@ -185,7 +194,13 @@ impl World {
                     if !coordinator.task.is_alive() || self.actors.iter().any(is_own) {
                         continue;
                     }
+                    let before = coordinator.mailbox.known();
                     coordinator.mailbox.deliver(coordinator::Event::Report(report.clone()));
+                    if report.generation != before.0 && coordinator.mailbox.known() != before {
+                        let generation = report.generation;
+                        let text = format!("I12: coordinator {of} believes a report of {generation}, which is not its own");
+                        self.core.lock().violation(text);
+                    }
                 }
             }
             Event::Lost { of, generation, worker, reason } => {
@@ -205,6 +220,7 @@ impl World {
             Event::Fault(fault) => self.inject(fault),
             Event::Ask(ask) => self.ask(ask),
             Event::Launch => self.launch(),
+            Event::Pause { of, time } => self.pause(of, time),
             Event::Resume(of) => self.coordinators[of].is_paused = false,
             Event::Calm => self.calm(),
         }
@@ -238,7 +254,7 @@ impl World {
         };
         let mailbox = Rc::new(Mailbox::default());
         let host = SimHost { of, net: self.net.clone(), core: self.core.clone() };
-        let store = Arc::new(SimStore(self.core.clone()));
+        let store = Arc::new(SimStore { core: self.core.clone(), of });
         let run = Coordinator::new(config, Rc::new(host), store, mailbox.clone()).run();
         self.core.lock().note(format!("coordinator {of} starts with {n_workers} workers"));
         self.coordinators.push(Coord {
@@ -472,9 +488,7 @@ impl World {
             }
             Fault::PauseCoordinator(time) => {
                 let Some(of) = newest else { return };
-                self.coordinators[of].is_paused = true;
-                self.core.lock().after(time, Event::Resume(of));
-                self.relaunch();
+                self.pause(of, time);
                 "coordinator: pause while a successor starts"
             }
             Fault::NoStart => {
@@ -485,6 +499,10 @@ impl World {
                 let Some((kind, what)) = self.core.lock().objects.damage() else { return };
                 self.core.lock().note(what);
                 kind
+            }
+            Fault::PauseAt(moment, side, time) => {
+                self.core.lock().objects.pauses.push_back((moment, side, time));
+                return;
             }
             Fault::DamageEntry => {
                 let Some((kind, what)) = self.core.lock().objects.damage_entry() else { return };
@@ -506,9 +524,20 @@ impl World {
         self.core.lock().counts.add(kind);
     }
 
+    fn pause(&mut self, of: usize, time: Duration) {
+        if self.core.lock().is_calm || !self.coordinators[of].task.is_alive() {
+            return;
+        }
+        self.coordinators[of].is_paused = true;
+        self.core.lock().after(time, Event::Resume(of));
+        self.relaunch();
+    }
+
     fn ask(&mut self, ask: Ask) {
-        let newest = (0..self.coordinators.len()).rev().find(|of| self.coordinators[*of].task.is_alive());
-        let Some(of) = newest else { return };
+        let mut alive = (0..self.coordinators.len()).filter(|of| self.coordinators[*of].task.is_alive());
+        // Mostly the newest is asked; sometimes one that does not know yet that it has a successor.
+        let of = if self.rng.per_mille(250) { alive.next() } else { alive.next_back() };
+        let Some(of) = of else { return };
         let mut core = self.core.lock();
         core.note(format!("request to coordinator {of}: {ask:?}"));
         let n_requests = if ask == Ask::Flood { FLOOD_REQUESTS } else { 1 };

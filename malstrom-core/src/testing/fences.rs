@@ -1,0 +1,61 @@
+//! What is checked where a coordinator speaks to the outside: who acts under a claim that stands, who calls committed
+//! what is, and who believes whom.
+//!
+//! # Guarantees
+//! I12 and I16 are checked at the moment they are broken, also when what follows from it would mend itself.
+
+use std::collections::BTreeSet;
+
+use super::clock::Core;
+use crate::ids::{Generation, SnapshotId};
+use crate::worker::messages::{Command, Order};
+
+/// What coordinators are entitled to.
+#[derive(Debug, Default)]
+pub(super) struct Fences {
+    /// Which coordinator's claim of a generation is in the log, or was, where nobody had written before.
+    claims: BTreeSet<(usize, Generation)>,
+    /// What was committed, by whom.
+    commits: BTreeSet<(Generation, SnapshotId)>,
+    /// Something in the plan may make a step of a rescale late.
+    pub(super) are_steps_excused: bool,
+}
+
+impl Fences {
+    pub(super) fn claimed(&mut self, by: usize, generation: Generation) {
+        self.claims.insert((by, generation));
+    }
+
+    pub(super) fn committed(&mut self, generation: Generation, snapshot: SnapshotId) {
+        self.commits.insert((generation, snapshot));
+    }
+}
+
+impl Core {
+    /// A coordinator starts a worker.
+    pub(super) fn check_start(&mut self, of: usize, generation: Generation) {
+        if !self.objects.fences.claims.contains(&(of, generation)) {
+            self.violation(format!("I12: coordinator {of} starts workers of {generation} without a claim that stands"));
+        }
+    }
+
+    /// A coordinator orders something.
+    pub(super) fn check_order(&mut self, of: usize, command: &Command) {
+        let Order::Committed { id } = command.order else { return };
+        let is_committed = self.objects.fences.commits.contains(&(command.generation, id));
+        if !is_committed && !self.objects.is_damaged {
+            let generation = command.generation;
+            self.violation(format!(
+                "I12, I16: coordinator {of} of {generation} says that {id} is committed, and it is not"
+            ));
+        }
+    }
+
+    /// A coordinator gives up a generation. A step of a rescale needs nobody but workers that are alive, so it is late
+    /// only if something held them or the coordinator up.
+    pub(super) fn check_recovering(&mut self, of: usize, reason: &str) {
+        if reason.contains("step of the rescale") && !self.objects.fences.are_steps_excused {
+            self.violation(format!("I14: nothing held up a step, but coordinator {of} gives up: {reason}"));
+        }
+    }
+}
