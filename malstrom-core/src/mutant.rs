@@ -78,14 +78,13 @@ mutants! {
     SinkRecoveredUnopened: "a sink is recovered before it is opened (seed 0)",
     FinishedUnsettled: "the last transactions of a finished job are not settled by a successor (seeds 36/0, 6/6, 131/5)",
     FailedReadIsDamage: "a read that failed once is taken for damage (seeds 37/1, 86/5)",
-    FencedDeletes: "a coordinator that finds itself fenced deletes the commit it has just made (seeds 5177/2, 1898/8)",
-    TrimmedReadBelieved: "a log that is trimmed while it is read is believed as it was read (seeds 3703/4, 5052/3)",
+    TrimmedReadBelieved: "a log that is trimmed while it is read is believed as it was read, hole or not (seeds 3703/4, \
+                          5052/3)",
     HoleBelieved: "a log that seems to have a hole is not read again (seed 25818/6)",
     ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
     SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
     PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",
-    EndHoldsBarrier: "the end of a channel does not release a barrier that waited for it",
     IdleOvertakes: "idleness overtakes records kept aside",
 }
 

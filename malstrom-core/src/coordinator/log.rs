@@ -155,10 +155,6 @@ impl Coordinator {
             // was there before the successor's claim, and the successor may have restored it.
             Ok(_) => {
                 mark::hit(Mark::CommitVoid);
-                if mutant::is(Mutant::FencedDeletes) {
-                    let path = log::path(self.log.next - 1);
-                    let _ = self.retry("delete", || self.store.delete(&path)).await;
-                }
                 Err(self.fenced(None))
             }
             Err(error) => Err(Failure::again(error.to_string())),

@@ -123,7 +123,9 @@ impl Coordinator {
             let resolution = match resolve(&self.config.job, entries) {
                 // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
                 Err(Refusal::Hole { .. })
-                    if attempt < LOG_APPEND_ATTEMPTS_MAX && !mutant::is(Mutant::HoleBelieved) =>
+                    if attempt < LOG_APPEND_ATTEMPTS_MAX
+                        && !mutant::is(Mutant::HoleBelieved)
+                        && !mutant::is(Mutant::TrimmedReadBelieved) =>
                 {
                     mark::hit(Mark::HoleRetried);
                     self.host.sleep(self.backoff(attempt)).await;

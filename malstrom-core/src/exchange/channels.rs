@@ -163,7 +163,6 @@ impl<T> Channels<T> {
                     At::Barrier(barrier) => Some(barrier),
                     _ => None,
                 });
-                let waiting = waiting.filter(|_| !mutant::is(Mutant::EndHoldsBarrier));
                 self.due = waiting.and_then(|barrier| self.aligned(barrier));
                 self.merge().or_else(|| self.due.take())
             }

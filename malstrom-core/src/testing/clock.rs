@@ -184,6 +184,11 @@ impl Core {
         Some(event)
     }
 
+    /// Nothing of what was to happen does.
+    pub(super) fn forget_events(&mut self) {
+        self.events.clear();
+    }
+
     pub(super) fn note(&mut self, text: String) {
         self.trace.note(self.now, text);
     }

@@ -138,6 +138,11 @@ impl SimContext {
         self.0.n_errors_due.set(self.0.n_errors_due.get() + 1);
     }
 
+    /// The job's history is taken back: generations are counted anew.
+    pub(super) fn rewind(&self) {
+        self.0.sinks.borrow_mut().values_mut().for_each(|log| log.fence = Generation(0));
+    }
+
     pub(super) fn calm(&self) {
         self.0.n_errors_due.set(0);
     }

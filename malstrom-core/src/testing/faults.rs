@@ -106,6 +106,8 @@ pub(super) struct Plan {
     pub(super) chaos: Duration,
     pub(super) faults: Vec<(Duration, Fault)>,
     pub(super) asks: Vec<(Duration, Ask)>,
+    /// Whether the finished job is taken back to an older commit and run to its end once more.
+    pub(super) is_taken_back: bool,
 }
 
 impl Plan {
@@ -128,6 +130,7 @@ impl Plan {
             chaos: Duration::ZERO,
             faults: Vec::new(),
             asks: Vec::new(),
+            is_taken_back: false,
         }
     }
 
@@ -218,13 +221,14 @@ impl Plan {
                 plan.only_hurry();
             }
         }
+        plan.is_taken_back = rng.per_mille(300);
         plan
     }
 
     /// Coordinators that stand still between two calls of their store while one successor after another goes on, commits
     /// and trims the log past them.
     fn stale(&mut self, rng: &mut Rng, chaos_ms: u64) {
-        self.n_retained = 1;
+        self.n_retained = if rng.per_mille(700) { 1 } else { self.n_retained };
         self.snapshot_interval = Some(rng.micros(5000, 40_000));
         self.message_us_max = self.message_us_max.min(200);
         self.store_us_max = self.store_us_max.min(1000);

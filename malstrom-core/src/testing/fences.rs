@@ -4,7 +4,7 @@
 //! # Guarantees
 //! I12 and I16 are checked at the moment they are broken, also when what follows from it would mend itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Core;
 use crate::ids::{Generation, SnapshotId};
@@ -15,6 +15,10 @@ use crate::worker::messages::{Command, Order};
 pub(super) struct Fences {
     /// Which coordinator's claim of a generation is in the log, or was, where nobody had written before.
     claims: BTreeSet<(usize, Generation)>,
+    /// What has gone wrong while the store was in use.
+    pub(super) broken: Vec<String>,
+    /// The generation under which a coordinator has last started a worker.
+    at_work: BTreeMap<usize, Generation>,
     /// What was committed, by whom.
     commits: BTreeSet<(Generation, SnapshotId)>,
     /// Something in the plan may make a step of a rescale late.
@@ -23,7 +27,22 @@ pub(super) struct Fences {
 
 impl Fences {
     pub(super) fn claimed(&mut self, by: usize, generation: Generation) {
+        // One that only comes to know that its claim was lost has not begun, and may claim as a newcomer may.
+        let own = self.at_work.get(&by).copied();
+        let lost_to = self.claims.iter().find(|(who, other)| *who != by && own < Some(*other) && *other < generation);
+        if let (Some(own), Some((other, newer))) = (own, lost_to) {
+            self.broken.push(format!(
+                "I12: coordinator {by} of {own} claims {generation}, though it has lost the job to coordinator {other} \
+                 of {newer}"
+            ));
+        }
         self.claims.insert((by, generation));
+    }
+
+    /// The log goes on from an earlier entry: what was claimed is forgotten.
+    pub(super) fn rewind(&mut self) {
+        self.claims.clear();
+        self.at_work.clear();
     }
 
     pub(super) fn committed(&mut self, generation: Generation, snapshot: SnapshotId) {
@@ -34,6 +53,7 @@ impl Fences {
 impl Core {
     /// A coordinator starts a worker.
     pub(super) fn check_start(&mut self, of: usize, generation: Generation) {
+        self.objects.fences.at_work.insert(of, generation);
         if !self.objects.fences.claims.contains(&(of, generation)) {
             self.violation(format!("I12: coordinator {of} starts workers of {generation} without a claim that stands"));
         }

@@ -177,6 +177,24 @@ impl Objects {
         self.entries.insert(number, entry);
     }
 
+    /// Takes the log back to one of its older commits that count, as if nothing had followed; which, if there is one.
+    pub(super) fn rewind(&mut self) -> Option<SnapshotId> {
+        let standing: Vec<SnapshotId> = self.standing().iter().map(|manifest| manifest.snapshot).collect();
+        let older = standing.get(1..).filter(|older| !older.is_empty())?;
+        let chosen = older[self.rng.below(older.len() as u64) as usize];
+        let is_chosen = |entry: &LogEntry| entry.manifest().is_some_and(|manifest| manifest.snapshot == chosen);
+        let number = *self.entries.iter().rev().find(|(_, entry)| is_chosen(entry))?.0;
+        for (number, _) in self.entries.split_off(&(number + 1)) {
+            self.objects.remove(&log::path(number));
+        }
+        self.trimmed.retain(|trimmed| *trimmed < number);
+        self.newest_claim = self.entries.values().map(LogEntry::generation).max().unwrap_or_default();
+        self.standing_claim = self.newest_claim;
+        self.calls.clear();
+        self.fences.rewind();
+        Some(chosen)
+    }
+
     /// Whether a coordinator is to stand still at this call, and for how long.
     fn take_pause(&mut self, ask: &Ask) -> Option<(Moment, Side, Duration)> {
         let moment = Moment::of(ask)?;
@@ -440,6 +458,10 @@ impl Shared {
         if call.has_effect {
             call.answer = Some(store.apply(&call, now, is_stale));
         }
+        for text in std::mem::take(&mut core.objects.fences.broken) {
+            core.violation(text);
+        }
+        let store = &mut core.objects;
         if let (Ask::PutNew(path, _) | Ask::Delete(path), Some(Ok(_))) = (&call.ask, &call.answer) {
             let after = if call.is_replied { ", after the reply" } else { "" };
             let text = format!("store: {} {path}{after}", call.ask.action().0);

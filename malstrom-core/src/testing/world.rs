@@ -1,13 +1,15 @@
 //! One thread in which a whole job runs: the scheduler takes the next event, and somebody acts on it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Event, Shared};
-use super::context::SimContext;
+use super::check;
+use super::context::{Shown, SimContext};
 use super::executor::Task;
 use super::faults::{Ask, Fault, Plan};
 use super::net::{Net, SharedNet, SimHost, SimPort};
@@ -140,6 +142,39 @@ impl World {
                 return Err(violation.clone());
             }
         }
+    }
+
+    /// What the sinks show and what the log needs, at the end of a run (I1 to I4, I10).
+    pub(super) fn check_end(&self, expected: &BTreeMap<String, Shown>) -> Result<(), String> {
+        let mut wrong = check::compare(expected, &self.context.committed());
+        let core = self.core.lock();
+        let missing = core.objects.missing();
+        if !core.objects.is_damaged && !missing.is_empty() {
+            wrong.push(format!("I10: commits in the log need what is not there: {missing:?}"));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Takes a finished job back to an older commit and runs it to its end again: every commit that is kept is a whole
+    /// cut (I8), not only those that a crash happened to need. Whether there was such a commit.
+    pub(super) fn run_again_from_an_older_commit(&mut self) -> Result<bool, String> {
+        let mut core = self.core.lock();
+        if core.objects.is_damaged || self.end != Some(End::Finished) {
+            return Ok(false);
+        }
+        let Some(chosen) = core.objects.rewind() else { return Ok(false) };
+        core.note(format!("taken back to {chosen}"));
+        core.counts.add("check: run again from an older commit");
+        core.is_calm = true;
+        core.calm_at = core.now;
+        core.forget_events();
+        core.after(Duration::from_millis(1), Event::Launch);
+        self.calm_at = core.now;
+        drop(core);
+        self.context.rewind();
+        self.is_launching = true;
+        self.end = None;
+        self.run().map(|_| true)
     }
 
     fn describe(&self) -> String {
