@@ -85,7 +85,6 @@ mutants! {
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
     SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
     PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",
-    IdleOvertakes: "idleness overtakes records kept aside",
 }
 
 #[cfg(not(feature = "mutants"))]

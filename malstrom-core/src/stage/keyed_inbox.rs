@@ -124,9 +124,7 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
                 self.holds_idle = false;
                 Ok(Pulled::Worked)
             }
-            Arrival::Control(Control::Idle)
-                if !self.missing.is_empty() && !mutant::is(Mutant::IdleOvertakes) =>
-            {
+            Arrival::Control(Control::Idle) if !self.missing.is_empty() => {
                 mark::hit(Mark::IdleHeld);
                 self.holds_idle = true;
                 Ok(Pulled::Worked)

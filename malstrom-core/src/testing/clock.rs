@@ -125,6 +125,8 @@ pub(super) struct Core {
     /// When the last message on a link arrives: what follows comes later.
     links: BTreeMap<(u8, usize, usize), u64>,
     pub(super) is_calm: bool,
+    /// Sources out of a thousand whose partitions are found one after another.
+    pub(super) growing_per_mille: u64,
     /// Since when.
     pub(super) calm_at: u64,
     n_tokens: u64,
@@ -146,6 +148,7 @@ impl Core {
             violations: Vec::new(),
             links: BTreeMap::new(),
             is_calm,
+            growing_per_mille: 0,
             calm_at: 0,
             n_tokens: 0,
             n_unanswered: BTreeMap::new(),

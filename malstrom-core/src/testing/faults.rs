@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::kinds;
 use super::rng::Rng;
+use crate::limits::BATCH_RECORDS;
 
 /// Something that goes wrong at a moment of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Fault {
     /// A worker is gone from one step to the next.
     CrashWorker,
@@ -23,6 +27,10 @@ pub(super) enum Fault {
     NoStart,
     /// An object of the newest commit is harmed.
     Damage,
+    /// An object of every commit in the log is harmed.
+    DamageAll,
+    /// The log's entry of a claim is harmed.
+    DamageClaim,
     /// The log's entry of the newest commit is harmed.
     DamageEntry,
     /// Nothing can be written for this time.
@@ -34,7 +42,7 @@ pub(super) enum Fault {
 }
 
 /// Where a coordinator stands still: at its next call of this kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Moment {
     /// The put of its claim.
     Claim,
@@ -51,7 +59,7 @@ pub(super) enum Moment {
 }
 
 /// On which side of the effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Side {
     Before,
     Behind,
@@ -70,22 +78,27 @@ impl Side {
 type DrawFault = fn(&mut Rng) -> Fault;
 
 /// Something that is asked of the coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ask {
     Rescale(u32),
     Snapshot,
     Savepoint,
     /// A savepoint without a name.
     Nameless,
+    /// As many workers as the swarm ever has.
+    RescaleToMost,
+    /// The scale that it has.
+    RescaleToSame,
     /// So many snapshots at once that some must be refused.
     Flood,
     Suspend,
     Cancel,
 }
 
-/// All that is going to happen to a run besides the job itself.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
+/// All that is going to happen to a run besides the job itself. It is drawn from a seed, or was written down when a seed
+/// showed a fault: then it stays what it is when other seeds draw something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
     pub(super) n_workers: u32,
     pub(super) n_bins: u32,
     /// Commits that are kept.
@@ -94,6 +107,10 @@ pub(super) struct Plan {
     pub(super) stray_per_mille: u64,
     pub(super) snapshot_interval: Option<Duration>,
     pub(super) channel_capacity: usize,
+    /// Records in a batch between workers at most.
+    pub(super) batch_records: usize,
+    /// Whether partitions are found one after another while the job runs, out of a thousand sources.
+    pub(super) growing_per_mille: u64,
     /// Whether all that crosses a channel or a link goes through its bytes.
     pub(super) by_bytes: bool,
     /// The usual delays, in microseconds at most.
@@ -120,6 +137,8 @@ impl Plan {
             stray_per_mille: 0,
             snapshot_interval: Some(Duration::from_millis(200)),
             channel_capacity: 8,
+            batch_records: BATCH_RECORDS,
+            growing_per_mille: 0,
             by_bytes: false,
             message_us_max: 100,
             step_us_max: 50,
@@ -164,7 +183,7 @@ impl Plan {
         }
         plan.snapshot_deadline = Duration::from_millis([100, 300, 1500][rng.below(3) as usize]);
         let draw = |rng: &mut Rng| Duration::from_micros(rng.below(chaos_ms * 1000));
-        let kinds: [(u64, DrawFault); 10] = [
+        let kinds: [(u64, DrawFault); 12] = [
             (300, |_| Fault::CrashWorker),
             (300, |_| Fault::CrashCoordinator),
             (300, |rng| Fault::PauseCoordinator(rng.micros(1000, 3_000_000))),
@@ -173,6 +192,8 @@ impl Plan {
             (300, |_| Fault::UserError),
             (40, |_| Fault::Damage),
             (40, |_| Fault::DamageEntry),
+            (40, |_| Fault::DamageClaim),
+            (15, |_| Fault::DamageAll),
             (80, |rng| Fault::FullDisk(rng.micros(10_000, 1_500_000))),
             (60, |rng| Fault::TimeJump(rng.micros(10_000, 3_000_000))),
         ];
@@ -183,13 +204,8 @@ impl Plan {
                 }
             }
         }
-        // One coordinator may have read an entry before it was harmed, and restore it after another could not read it and
-        // has retracted what it made visible. No log can find that out, so only one coordinator is alive at such a time.
         if rng.per_mille(150) {
             plan.stale(rng, chaos_ms);
-        }
-        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..))) {
-            plan.faults.retain(|(_, fault)| *fault != Fault::DamageEntry);
         }
         let asks: [fn(&mut Rng) -> Ask; 5] = [
             |rng| {
@@ -222,6 +238,13 @@ impl Plan {
             }
         }
         plan.is_taken_back = rng.per_mille(300);
+        plan.batch_records = [1, 2, 7, BATCH_RECORDS][rng.below(4) as usize];
+        if rng.per_mille(250) {
+            plan.growing_per_mille = 500;
+        }
+        if rng.per_mille(120) {
+            plan.crowd(rng, chaos_ms);
+        }
         plan
     }
 
@@ -265,14 +288,52 @@ impl Plan {
         self.store_slow_per_mille = 0;
     }
 
+    /// The same, with every commit damaged halfway and the coordinator lost right behind.
+    #[must_use]
+    pub fn with_all_commits_damaged(mut self) -> Self {
+        self.snapshot_interval = Some(Duration::from_millis(40));
+        self.asks.clear();
+        self.faults = vec![(self.chaos / 2, Fault::DamageAll)];
+        self
+    }
+
+    /// Whether two coordinators may be alive at a time. An entry that is taken out of the log frees its number, so that the
+    /// two could claim one generation: then entries are harmed in other ways only.
+    pub(super) fn has_stale_coordinators(&self) -> bool {
+        let is_pause = |(_, fault): &(Duration, Fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..));
+        self.faults.iter().any(is_pause)
+    }
+
     /// Whether something may hold up a step of a rescale so long that it is given up.
     pub(super) fn excuses_late_steps(&self) -> bool {
         self.message_us_max > 2000
             || self.faults.iter().any(|(_, fault)| match fault {
                 Fault::SlowWorker(step) => *step > Duration::from_millis(40),
-                Fault::FullDisk(_) | Fault::Damage | Fault::DamageEntry => false,
+                Fault::FullDisk(_) | Fault::Damage | Fault::DamageEntry | Fault::DamageAll | Fault::DamageClaim => {
+                    false
+                }
                 _ => true,
             })
+    }
+
+    /// Requests of every kind at almost the same time, so that each finds any other under way or waiting.
+    fn crowd(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        for _ in 0..rng.between(1, 3) {
+            let at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            for _ in 0..rng.between(2, 6) {
+                let ask = match rng.below(8) {
+                    0 | 1 => Ask::Snapshot,
+                    2 => Ask::Savepoint,
+                    3 => Ask::RescaleToSame,
+                    4 => Ask::RescaleToMost,
+                    5 => Ask::Rescale(1),
+                    6 => Ask::Rescale(rng.between(1, 5) as u32),
+                    _ if rng.per_mille(200) => Ask::Cancel,
+                    _ => Ask::Suspend,
+                };
+                self.asks.push((at + rng.micros(0, 60_000), ask));
+            }
+        }
     }
 
     /// Operations that follow one another closely while a worker lags behind.
@@ -299,7 +360,15 @@ pub struct FaultCounts(pub BTreeMap<&'static str, u64>);
 
 impl FaultCounts {
     pub(super) fn add(&mut self, kind: &'static str) {
+        debug_assert!(kinds::is_known(kind), "`{kind}` is not in the list of kinds");
         *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// Kinds that no run has had yet: a long run that lacks one tests less than it says.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let during = kinds::DURING.iter().copied().flatten().map(|(.., kind)| *kind);
+        kinds::ALL.iter().copied().chain(during).filter(|kind| !self.0.contains_key(kind)).collect()
     }
 
     /// Adds what another run had.

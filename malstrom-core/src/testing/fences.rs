@@ -19,6 +19,8 @@ pub(super) struct Fences {
     pub(super) broken: Vec<String>,
     /// The generation under which a coordinator has last started a worker.
     at_work: BTreeMap<usize, Generation>,
+    /// Claims that were made when something was committed already.
+    behind_commits: BTreeSet<(usize, Generation)>,
     /// What was committed, by whom.
     commits: BTreeSet<(Generation, SnapshotId)>,
     /// Something in the plan may make a step of a rescale late.
@@ -37,6 +39,9 @@ impl Fences {
             ));
         }
         self.claims.insert((by, generation));
+        if !self.commits.is_empty() {
+            self.behind_commits.insert((by, generation));
+        }
     }
 
     /// The log goes on from an earlier entry: what was claimed is forgotten.
@@ -67,6 +72,16 @@ impl Core {
             let generation = command.generation;
             self.violation(format!(
                 "I12, I16: coordinator {of} of {generation} says that {id} is committed, and it is not"
+            ));
+        }
+    }
+
+    /// A coordinator runs a job from its beginning.
+    pub(super) fn check_fresh(&mut self, of: usize, generation: Generation) {
+        let is_behind = self.objects.fences.behind_commits.contains(&(of, generation));
+        if is_behind && !self.objects.is_entry_lost {
+            self.violation(format!(
+                "I16: coordinator {of} of {generation} starts the job afresh, though something is committed"
             ));
         }
     }

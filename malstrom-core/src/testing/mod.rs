@@ -32,10 +32,12 @@ mod context;
 mod executor;
 mod faults;
 mod fences;
+mod kinds;
 mod net;
 mod operator_tester;
 mod rig;
 mod rng;
+mod shrink;
 mod store;
 mod trace;
 mod world;
@@ -48,7 +50,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use context::{Item, Output, SimContext, SimReader, SimSink, SimSource, Watch};
-pub use faults::FaultCounts;
+pub use faults::{FaultCounts, Plan};
 pub use operator_tester::{Feed, Mode, OperatorTester, TesterFailure, TesterReport};
 pub use rig::{Link, Rig, RigConfig, RigError};
 pub use rng::Rng;
@@ -61,7 +63,6 @@ pub use crate::mutant::Mutant;
 
 use clock::{Core, Shared};
 use context::Shown;
-use faults::Plan;
 use world::{Define, World};
 
 use crate::stream::Job;
@@ -70,6 +71,7 @@ use crate::stream::Job;
 pub struct Simulation {
     seed: u64,
     define: Define,
+    plan: Option<Plan>,
     #[cfg(feature = "mutants")]
     mutant: Option<Mutant>,
 }
@@ -119,8 +121,32 @@ impl Simulation {
         Self {
             seed,
             define: Rc::new(define),
+            plan: None,
             #[cfg(feature = "mutants")]
             mutant: None,
+        }
+    }
+
+    /// Has this happen instead of what the seed draws; the seed still decides every delay and every interleaving.
+    #[must_use]
+    pub fn with_plan(mut self, plan: Plan) -> Self {
+        self.plan = Some(plan);
+        self
+    }
+
+    /// What is going to happen besides the job itself.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.plan.clone().unwrap_or_else(|| Plan::swarm(&mut Rng::new(self.seed)))
+    }
+
+    fn with_other_plan(&self, plan: Plan) -> Self {
+        Self {
+            seed: self.seed,
+            define: self.define.clone(),
+            plan: Some(plan),
+            #[cfg(feature = "mutants")]
+            mutant: self.mutant,
         }
     }
 
@@ -138,7 +164,8 @@ impl Simulation {
     /// What is wrong, with all that is needed to find out why.
     pub fn run(&self) -> Result<RunReport, Box<RunFailure>> {
         let mut rng = Rng::new(self.seed);
-        let plan = Plan::swarm(&mut rng);
+        let drawn = Plan::swarm(&mut rng);
+        let plan = self.plan.clone().unwrap_or(drawn);
         let quiet = Plan::quiet(&mut rng, 1);
         let spread = plan.chaos;
         let (reference, _) = self.one(quiet, Rng::new(self.seed ^ 1), spread, None)?;

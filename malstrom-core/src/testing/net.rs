@@ -15,6 +15,7 @@ use crate::codec;
 use crate::coordinator::JobEvent;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
+use crate::limits::BATCH_RECORDS;
 use crate::ports::{Host, LocalFuture, Nanos, WorkerPort};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
@@ -39,6 +40,7 @@ pub(super) struct Net {
     pub(super) starts: BTreeMap<(usize, WorkerId), u64>,
     n_starts: u64,
     capacity: usize,
+    pub(super) batch_records: usize,
     by_bytes: bool,
     message_us_max: u64,
     /// Messages out of a thousand that come a second time, to somebody else.
@@ -68,6 +70,7 @@ impl Net {
             starts: BTreeMap::new(),
             n_starts: 0,
             capacity,
+            batch_records: BATCH_RECORDS,
             by_bytes,
             message_us_max,
             stray_per_mille: 0,
@@ -233,6 +236,10 @@ impl ParcelSender for Sender {
     fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
         self.net.borrow_mut().channels[self.channel].emptied.pop()
     }
+
+    fn batch_records(&self) -> usize {
+        self.net.borrow().batch_records
+    }
 }
 
 struct Receiver {
@@ -353,6 +360,9 @@ impl Host for SimHost {
     fn event(&self, event: JobEvent) {
         if !matches!(event, JobEvent::Steady { .. }) {
             let mut core = self.core.lock();
+            if let JobEvent::Running { generation, restored: None, .. } = &event {
+                core.check_fresh(self.of, *generation);
+            }
             match &event {
                 JobEvent::Snapshot(_) => core.counts.add("event: snapshot committed"),
                 JobEvent::SnapshotFailed { .. } => core.counts.add("event: snapshot given up"),
@@ -369,7 +379,9 @@ impl Host for SimHost {
                     reason if reason.contains("within") => "recovery: something else took too long",
                     _ => "recovery: other",
                 });
-                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 {
+                // A coordinator that knows more of its log than the store does tries again until it gives up.
+                let is_explained = core.objects.is_entry_lost && reason.contains("the job log is behind");
+                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 && !is_explained {
                     core.violation(format!(
                         "I14: with no fault far and wide, coordinator {of} recovers: {reason}"
                     ));

@@ -86,6 +86,8 @@ pub(super) struct Objects {
     /// whoever restores it finds its objects gone and goes on to another, and the next collection trims it again.
     trimmed: BTreeSet<u64>,
     pub(super) is_damaged: bool,
+    /// An entry of the log was taken out: nobody can know what it said.
+    pub(super) is_entry_lost: bool,
     pub(super) fences: Fences,
     /// At the next such call its coordinator stands still.
     pub(super) pauses: VecDeque<(Moment, Side, Duration)>,
@@ -111,6 +113,7 @@ impl Objects {
             standing_claim: Generation(0),
             trimmed: BTreeSet::new(),
             is_damaged: false,
+            is_entry_lost: false,
             fences: Fences::default(),
             pauses: VecDeque::new(),
             calls: BTreeMap::new(),
@@ -202,34 +205,52 @@ impl Objects {
         self.pauses.remove(at)
     }
 
-    /// Harms the log's entry of the newest commit; which, and how. Mostly an older commit stays readable.
-    pub(super) fn damage_entry(&mut self) -> Option<(&'static str, String)> {
-        let number = *self.entries.iter().rev().find(|(_, entry)| entry.manifest().is_some())?.0;
+    /// Harms an object of every commit that counts; how many. The job must say that it cannot be restored.
+    pub(super) fn damage_all(&mut self) -> Option<(&'static str, String)> {
+        let mut paths = BTreeSet::new();
+        for manifest in self.standing() {
+            // One without state is restored all the same.
+            paths.insert(manifest.objects.first()?.path.clone());
+        }
+        for path in &paths {
+            let (bytes, _) = self.objects.get_mut(path)?;
+            let at = self.rng.below(bytes.len() as u64) as usize;
+            *bytes.get_mut(at)? ^= 1;
+        }
+        self.is_damaged |= !paths.is_empty();
+        (!paths.is_empty()).then(|| ("damage: an object of every commit", format!("{paths:?} are damaged")))
+    }
+
+    /// Harms the log's entry of the newest commit or claim; which, and how. Mostly an older commit stays readable.
+    pub(super) fn damage_entry(&mut self, is_claim: bool, may_be_lost: bool) -> Option<(&'static str, String)> {
+        let is_it = |entry: &LogEntry| entry.manifest().is_none() == is_claim;
+        let number = *self.entries.iter().rev().find(|(_, entry)| is_it(entry))?.0;
         let n_commits = self.entries.values().filter(|entry| entry.manifest().is_some()).count();
         if n_commits < 2 && !self.rng.per_mille(200) {
             return None;
         }
         let path = log::path(number);
         self.is_damaged = true;
-        let how = self.rng.below(4);
+        let how = self.rng.below(if may_be_lost { 4 } else { 3 });
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;
         let kind = match how {
             0 if !bytes.is_empty() => {
                 bytes[at] ^= 1 << self.rng.below(8);
-                "damage: log entry with a flipped bit"
+                if is_claim { "damage: claim with a flipped bit" } else { "damage: log entry with a flipped bit" }
             }
             1 => {
                 bytes.truncate(at);
-                "damage: log entry truncated"
+                if is_claim { "damage: claim truncated" } else { "damage: log entry truncated" }
             }
-            2 => {
-                bytes.clear();
-                "damage: log entry empty"
+            3 => {
+                self.objects.remove(&path);
+                self.is_entry_lost = true;
+                if is_claim { "damage: claim missing" } else { "damage: log entry missing" }
             }
             _ => {
-                self.objects.remove(&path);
-                "damage: log entry missing"
+                bytes.clear();
+                if is_claim { "damage: claim empty" } else { "damage: log entry empty" }
             }
         };
         Some((kind, format!("{path}: {kind}")))

@@ -11,6 +11,7 @@ use super::clock::{Event, Shared};
 use super::check;
 use super::context::{Shown, SimContext};
 use super::executor::Task;
+use super::kinds;
 use super::faults::{Ask, Fault, Plan};
 use super::net::{Net, SharedNet, SimHost, SimPort};
 use super::rng::Rng;
@@ -29,6 +30,8 @@ const DECISIONS_MAX: u64 = 6_000_000;
 const CALM_MAX: Duration = Duration::from_secs(600);
 /// How long a coordinator waits for its store.
 pub(super) const STORE_DEADLINE: Duration = Duration::from_millis(500);
+/// Workers that the swarm has at most.
+const WORKERS_MAX: u32 = 8;
 /// Requests in a flood.
 const FLOOD_REQUESTS: usize = 20;
 
@@ -82,6 +85,7 @@ impl World {
     pub(super) fn new(core: Shared, context: SimContext, plan: Plan, define: Define, rng: Rng) -> Self {
         let mut net = Net::new(plan.channel_capacity, plan.by_bytes, plan.message_us_max);
         net.stray_per_mille = plan.stray_per_mille;
+        net.batch_records = plan.batch_records;
         let mut world = Self {
             core,
             context,
@@ -104,6 +108,10 @@ impl World {
     fn set_up(&mut self) {
         let mut core = self.core.lock();
         core.objects.latency_us_max = self.plan.store_us_max;
+        core.growing_per_mille = self.plan.growing_per_mille;
+        if self.plan.batch_records == 1 {
+            core.counts.add("source: batches of one record");
+        }
         core.objects.faults_per_mille = self.plan.store_faults_per_mille;
         core.objects.slow_per_mille = self.plan.store_slow_per_mille;
         core.objects.fences.are_steps_excused = self.plan.excuses_late_steps();
@@ -539,9 +547,19 @@ impl World {
                 self.core.lock().objects.pauses.push_back((moment, side, time));
                 return;
             }
-            Fault::DamageEntry => {
-                let Some((kind, what)) = self.core.lock().objects.damage_entry() else { return };
-                self.core.lock().note(what);
+            Fault::DamageAll => {
+                let mut core = self.core.lock();
+                let Some((kind, what)) = core.objects.damage_all() else { return };
+                core.note(what);
+                core.after(Duration::from_millis(1), Event::Fault(Fault::CrashCoordinator));
+                kind
+            }
+            Fault::DamageEntry | Fault::DamageClaim => {
+                let may_be_lost = !self.plan.has_stale_coordinators();
+                let is_claim = fault == Fault::DamageClaim;
+                let mut core = self.core.lock();
+                let Some((kind, what)) = core.objects.damage_entry(is_claim, may_be_lost) else { return };
+                core.note(what);
                 kind
             }
             Fault::FullDisk(time) => {
@@ -577,8 +595,22 @@ impl World {
         core.note(format!("request to coordinator {of}: {ask:?}"));
         let n_requests = if ask == Ask::Flood { FLOOD_REQUESTS } else { 1 };
         *core.n_unanswered.entry(of).or_default() += n_requests as u64;
+        let status = self.coordinators[of].mailbox.status();
+        let kind = match ask {
+            Ask::Rescale(_) | Ask::RescaleToMost | Ask::RescaleToSame => "rescale",
+            Ask::Snapshot | Ask::Flood => "snapshot",
+            Ask::Savepoint | Ask::Nameless => "savepoint",
+            Ask::Suspend => "suspend",
+            Ask::Cancel => "cancel",
+        };
+        if let Some(kind) = kinds::during(kind, status.operation) {
+            core.counts.add(kind);
+        }
         core.counts.add(match ask {
+            Ask::Rescale(1) => "request: rescale to 1",
             Ask::Rescale(_) => "request: rescale",
+            Ask::RescaleToMost => "request: rescale to the most",
+            Ask::RescaleToSame => "request: rescale to the same",
             Ask::Snapshot => "request: snapshot",
             Ask::Savepoint => "request: savepoint",
             Ask::Nameless => "request: savepoint without a name",
@@ -588,7 +620,13 @@ impl World {
         });
         drop(core);
         self.n_savepoints += 1;
+        let ask = match ask {
+            Ask::RescaleToMost => Ask::Rescale(WORKERS_MAX.min(self.plan.n_bins)),
+            Ask::RescaleToSame => Ask::Rescale(status.n_workers),
+            ask => ask,
+        };
         let request = match ask {
+            Ask::RescaleToMost | Ask::RescaleToSame => unreachable!("they were given a number above"),
             Ask::Rescale(n) => Request::Rescale(
                 n,
                 self.reply(of, move |core: &super::clock::Core, report: &coordinator::RescaleReport| {
@@ -664,6 +702,23 @@ impl World {
         for coordinator in &mut self.coordinators {
             coordinator.is_paused = false;
         }
+        self.find_partitions();
         self.relaunch();
+    }
+
+    /// Partitions that have come to be are found when a job is built, so where some are not found yet a worker is lost.
+    fn find_partitions(&mut self) {
+        if self.context.has_found_all() {
+            return;
+        }
+        let alive = |actor: &usize| {
+            let it = &self.actors[*actor];
+            it.worker.is_some() && self.coordinators[it.of].task.is_alive()
+        };
+        let Some(actor) = (0..self.actors.len()).rev().find(alive) else { return };
+        let (of, generation, me) = (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
+        self.core.lock().counts.add("check: a worker lost so that new partitions are found");
+        self.remove(actor, false);
+        self.lose(of, generation, me, "lost so that new partitions are found".to_owned());
     }
 }
