@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use malstrom_core::testing::{Mutant, Simulation};
 
+#[expect(dead_code, reason = "it writes plans and reads none")]
 #[path = "../tests/plans/mod.rs"]
 mod plans;
 #[path = "../tests/shapes/mod.rs"]

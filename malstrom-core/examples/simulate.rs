@@ -114,11 +114,18 @@ impl Totals {
                 if self.failures.len() < FAILURES_SHOWN_MAX {
                     println!("shape `{name}`: {failure}");
                     let (plan, failure) = Simulation::new(seed, define).shrink(failure);
-                    let stored = Stored { what: failure.reason.clone(), shape: name.to_owned(), seeds: vec![seed], plan };
+                    let stored = Stored {
+                        what: failure.reason.clone(),
+                        shape: name.to_owned(),
+                        seeds: vec![seed],
+                        plan,
+                    };
                     let file = format!("{FAILED_FOLDER}/{seed}-{shape}.json");
                     println!("made smaller: {failure}");
                     match stored.write(&file) {
-                        Ok(()) => println!("again: cargo run --release -p malstrom-core --example simulate -- {file}"),
+                        Ok(()) => println!(
+                            "again: cargo run --release -p malstrom-core --example simulate -- {file}"
+                        ),
                         Err(error) => println!("{file} cannot be written: {error}"),
                     }
                 }

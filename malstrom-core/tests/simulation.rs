@@ -6,6 +6,7 @@ use std::path::Path;
 
 use malstrom_core::testing::{End, FaultCounts, RunReport, Simulation};
 
+#[expect(dead_code, reason = "the tests read plans and write none")]
 mod plans;
 mod shapes;
 

@@ -136,7 +136,8 @@ impl Coordinator {
     /// Appends a commit. When this returns, the snapshot is committed.
     pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
         let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
-        while mutant::is(Mutant::FenceIgnored) && matches!(self.read_entry(self.log.next).await, Ok(Some(_))) {
+        while mutant::is(Mutant::FenceIgnored) && matches!(self.read_entry(self.log.next).await, Ok(Some(_)))
+        {
             self.log.next += 1;
         }
         if let Appended::Taken(by) = self.append(&entry).await? {

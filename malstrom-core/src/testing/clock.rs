@@ -54,7 +54,10 @@ pub(super) enum Event {
     Ask(Ask),
     Launch,
     /// A coordinator stands still.
-    Pause { of: usize, time: Duration },
+    Pause {
+        of: usize,
+        time: Duration,
+    },
     Resume(usize),
     Calm,
 }
@@ -125,6 +128,9 @@ pub(super) struct Core {
     /// When the last message on a link arrives: what follows comes later.
     links: BTreeMap<(u8, usize, usize), u64>,
     pub(super) is_calm: bool,
+    /// A coordinator has begun to work since the job was last said to be finished. That is right only if the commit which
+    /// says so was damaged.
+    pub(super) is_reopened: bool,
     /// Sources out of a thousand whose partitions are found one after another.
     pub(super) growing_per_mille: u64,
     /// Since when.
@@ -148,6 +154,7 @@ impl Core {
             violations: Vec::new(),
             links: BTreeMap::new(),
             is_calm,
+            is_reopened: false,
             growing_per_mille: 0,
             calm_at: 0,
             n_tokens: 0,

@@ -259,8 +259,14 @@ impl Plan {
         self.store_slow_per_mille = self.store_slow_per_mille.min(10);
         for _ in 0..rng.between(1, 4) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 700));
-            let moments =
-                [Moment::Claim, Moment::Commit, Moment::ReadEntry, Moment::ListLog, Moment::Trim, Moment::Collect];
+            let moments = [
+                Moment::Claim,
+                Moment::Commit,
+                Moment::ReadEntry,
+                Moment::ListLog,
+                Moment::Trim,
+                Moment::Collect,
+            ];
             let moment = moments[[0, 0, 1, 1, 2, 3, 4, 5][rng.below(8) as usize]];
             let side = if rng.per_mille(600) { Side::Before } else { Side::Behind };
             self.faults.push((at, Fault::PauseAt(moment, side, rng.micros(200_000, 2_500_000))));
@@ -300,7 +306,8 @@ impl Plan {
     /// Whether two coordinators may be alive at a time. An entry that is taken out of the log frees its number, so that the
     /// two could claim one generation: then entries are harmed in other ways only.
     pub(super) fn has_stale_coordinators(&self) -> bool {
-        let is_pause = |(_, fault): &(Duration, Fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..));
+        let is_pause =
+            |(_, fault): &(Duration, Fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..));
         self.faults.iter().any(is_pause)
     }
 
@@ -309,9 +316,11 @@ impl Plan {
         self.message_us_max > 2000
             || self.faults.iter().any(|(_, fault)| match fault {
                 Fault::SlowWorker(step) => *step > Duration::from_millis(40),
-                Fault::FullDisk(_) | Fault::Damage | Fault::DamageEntry | Fault::DamageAll | Fault::DamageClaim => {
-                    false
-                }
+                Fault::FullDisk(_)
+                | Fault::Damage
+                | Fault::DamageEntry
+                | Fault::DamageAll
+                | Fault::DamageClaim => false,
                 _ => true,
             })
     }
@@ -340,6 +349,13 @@ impl Plan {
     fn hurry(&mut self, rng: &mut Rng, chaos_ms: u64) {
         for _ in 0..rng.between(1, 3) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            if rng.per_mille(400) {
+                // One worker cannot store its part, and others still encode theirs when bins begin to move.
+                self.faults.push((at, Fault::FullDisk(rng.micros(20_000, 100_000))));
+                self.asks.push((at, Ask::Snapshot));
+                self.asks.push((at + rng.micros(500, 5000), Ask::Rescale(rng.between(1, 5) as u32)));
+                self.asks.push((at + rng.micros(5000, 30_000), Ask::Rescale(rng.between(1, 5) as u32)));
+            }
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
             if rng.per_mille(400) {
                 self.faults.push((at, Fault::FullDisk(rng.micros(1000, 100_000))));

@@ -31,7 +31,8 @@ impl Fences {
     pub(super) fn claimed(&mut self, by: usize, generation: Generation) {
         // One that only comes to know that its claim was lost has not begun, and may claim as a newcomer may.
         let own = self.at_work.get(&by).copied();
-        let lost_to = self.claims.iter().find(|(who, other)| *who != by && own < Some(*other) && *other < generation);
+        let lost_to =
+            self.claims.iter().find(|(who, other)| *who != by && own < Some(*other) && *other < generation);
         if let (Some(own), Some((other, newer))) = (own, lost_to) {
             self.broken.push(format!(
                 "I12: coordinator {by} of {own} claims {generation}, though it has lost the job to coordinator {other} \
@@ -60,7 +61,9 @@ impl Core {
     pub(super) fn check_start(&mut self, of: usize, generation: Generation) {
         self.objects.fences.at_work.insert(of, generation);
         if !self.objects.fences.claims.contains(&(of, generation)) {
-            self.violation(format!("I12: coordinator {of} starts workers of {generation} without a claim that stands"));
+            self.violation(format!(
+                "I12: coordinator {of} starts workers of {generation} without a claim that stands"
+            ));
         }
     }
 
@@ -76,8 +79,12 @@ impl Core {
         }
     }
 
-    /// A coordinator runs a job from its beginning.
-    pub(super) fn check_fresh(&mut self, of: usize, generation: Generation) {
+    /// A coordinator runs the job, perhaps from its beginning.
+    pub(super) fn check_running(&mut self, of: usize, generation: Generation, restored: Option<SnapshotId>) {
+        self.is_reopened = true;
+        if restored.is_some() {
+            return;
+        }
         let is_behind = self.objects.fences.behind_commits.contains(&(of, generation));
         if is_behind && !self.objects.is_entry_lost {
             self.violation(format!(

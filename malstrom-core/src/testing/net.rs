@@ -360,8 +360,8 @@ impl Host for SimHost {
     fn event(&self, event: JobEvent) {
         if !matches!(event, JobEvent::Steady { .. }) {
             let mut core = self.core.lock();
-            if let JobEvent::Running { generation, restored: None, .. } = &event {
-                core.check_fresh(self.of, *generation);
+            if let JobEvent::Running { generation, restored, .. } = &event {
+                core.check_running(self.of, *generation, *restored);
             }
             match &event {
                 JobEvent::Snapshot(_) => core.counts.add("event: snapshot committed"),
@@ -381,7 +381,8 @@ impl Host for SimHost {
                 });
                 // A coordinator that knows more of its log than the store does tries again until it gives up.
                 let is_explained = core.objects.is_entry_lost && reason.contains("the job log is behind");
-                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 && !is_explained {
+                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 && !is_explained
+                {
                     core.violation(format!(
                         "I14: with no fault far and wide, coordinator {of} recovers: {reason}"
                     ));

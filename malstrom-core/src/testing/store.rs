@@ -185,7 +185,8 @@ impl Objects {
         let standing: Vec<SnapshotId> = self.standing().iter().map(|manifest| manifest.snapshot).collect();
         let older = standing.get(1..).filter(|older| !older.is_empty())?;
         let chosen = older[self.rng.below(older.len() as u64) as usize];
-        let is_chosen = |entry: &LogEntry| entry.manifest().is_some_and(|manifest| manifest.snapshot == chosen);
+        let is_chosen =
+            |entry: &LogEntry| entry.manifest().is_some_and(|manifest| manifest.snapshot == chosen);
         let number = *self.entries.iter().rev().find(|(_, entry)| is_chosen(entry))?.0;
         for (number, _) in self.entries.split_off(&(number + 1)) {
             self.objects.remove(&log::path(number));
@@ -222,7 +223,11 @@ impl Objects {
     }
 
     /// Harms the log's entry of the newest commit or claim; which, and how. Mostly an older commit stays readable.
-    pub(super) fn damage_entry(&mut self, is_claim: bool, may_be_lost: bool) -> Option<(&'static str, String)> {
+    pub(super) fn damage_entry(
+        &mut self,
+        is_claim: bool,
+        may_be_lost: bool,
+    ) -> Option<(&'static str, String)> {
         let is_it = |entry: &LogEntry| entry.manifest().is_none() == is_claim;
         let number = *self.entries.iter().rev().find(|(_, entry)| is_it(entry))?.0;
         let n_commits = self.entries.values().filter(|entry| entry.manifest().is_some()).count();
@@ -237,7 +242,11 @@ impl Objects {
         let kind = match how {
             0 if !bytes.is_empty() => {
                 bytes[at] ^= 1 << self.rng.below(8);
-                if is_claim { "damage: claim with a flipped bit" } else { "damage: log entry with a flipped bit" }
+                if is_claim {
+                    "damage: claim with a flipped bit"
+                } else {
+                    "damage: log entry with a flipped bit"
+                }
             }
             1 => {
                 bytes.truncate(at);
@@ -480,7 +489,10 @@ impl Shared {
             call.answer = Some(store.apply(&call, now, is_stale));
         }
         for text in std::mem::take(&mut core.objects.fences.broken) {
-            core.violation(text);
+            // A claim that cannot be read is not known to those who come later.
+            if !core.objects.is_damaged {
+                core.violation(text);
+            }
         }
         let store = &mut core.objects;
         if let (Ask::PutNew(path, _) | Ask::Delete(path), Some(Ok(_))) = (&call.ask, &call.answer) {

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::{Event, Shared};
 use super::check;
+use super::clock::{Event, Shared};
 use super::context::{Shown, SimContext};
 use super::executor::Task;
-use super::kinds;
 use super::faults::{Ask, Fault, Plan};
+use super::kinds;
 use super::net::{Net, SharedNet, SimHost, SimPort};
 use super::rng::Rng;
 use super::store::SimStore;
@@ -241,7 +241,9 @@ impl World {
                     coordinator.mailbox.deliver(coordinator::Event::Report(report.clone()));
                     if report.generation != before.0 && coordinator.mailbox.known() != before {
                         let generation = report.generation;
-                        let text = format!("I12: coordinator {of} believes a report of {generation}, which is not its own");
+                        let text = format!(
+                            "I12: coordinator {of} believes a report of {generation}, which is not its own"
+                        );
                         self.core.lock().violation(text);
                     }
                 }
@@ -310,6 +312,12 @@ impl World {
 
     /// Has a successor start, unless one is about to or somebody is at work.
     fn relaunch(&mut self) {
+        let core = self.core.lock();
+        if core.is_reopened && core.objects.is_damaged && self.end == Some(End::Finished) {
+            // The commit that said so was damaged, and an older one was restored.
+            self.end = None;
+        }
+        drop(core);
         let at_work =
             self.coordinators.iter().any(|coordinator| coordinator.task.is_alive() && !coordinator.is_paused);
         if !at_work && !self.is_launching && self.end.is_none() {
@@ -386,6 +394,8 @@ impl World {
                 return Err(format!("I16: it finished but {} is not in the log", manifest.snapshot));
             }
             self.end = Some(End::Finished);
+            drop(core);
+            self.core.lock().is_reopened = false;
         }
         Ok(())
     }
@@ -713,10 +723,12 @@ impl World {
         }
         let alive = |actor: &usize| {
             let it = &self.actors[*actor];
-            it.worker.is_some() && self.coordinators[it.of].task.is_alive()
+            // The first is never let go, so its loss counts.
+            it.worker.is_some() && it.me == WorkerId(0) && self.coordinators[it.of].task.is_alive()
         };
         let Some(actor) = (0..self.actors.len()).rev().find(alive) else { return };
-        let (of, generation, me) = (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
+        let (of, generation, me) =
+            (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
         self.core.lock().counts.add("check: a worker lost so that new partitions are found");
         self.remove(actor, false);
         self.lose(of, generation, me, "lost so that new partitions are found".to_owned());
