@@ -19,7 +19,7 @@ use crate::ids::WorkerId;
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
-use crate::ports::{LocalFuture, SendFuture, StoreError};
+use crate::ports::{LocalFuture, Nanos, SendFuture, StoreError};
 use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
@@ -162,6 +162,8 @@ impl Coordinator {
         if self.host.now().since(self.running_since) >= restarts.stable_after && self.running_since.0 > 0 {
             self.n_restarts = 0;
         }
+        // It counts once: what fails from here on without having run again is another failure in a row.
+        self.running_since = Nanos(0);
         if self.n_restarts >= restarts.n_max {
             return Err(JobError::GivenUp { n_restarts: self.n_restarts, reason: reason.to_owned() });
         }

@@ -102,6 +102,8 @@ pub struct RunFailure {
     pub reason: String,
     /// What was to happen, and the last that did.
     pub story: String,
+    /// How many decisions of the scheduler it took.
+    pub n_decisions: u64,
     /// What was injected and asked.
     pub faults: FaultCounts,
 }
@@ -226,7 +228,13 @@ impl Simulation {
 
     fn failure(&self, core: &Core, plan: &Plan, reason: String) -> RunFailure {
         let story = format!("{plan:#?}\n{}", core.trace.tail());
-        RunFailure { seed: self.seed, reason, story, faults: core.counts.clone() }
+        RunFailure {
+            seed: self.seed,
+            reason,
+            story,
+            n_decisions: core.trace.n_decisions(),
+            faults: core.counts.clone(),
+        }
     }
 }
 

@@ -380,7 +380,7 @@ impl Host for SimHost {
                     _ => "recovery: other",
                 });
                 // A coordinator that knows more of its log than the store does tries again until it gives up.
-                let is_explained = core.objects.is_entry_lost && reason.contains("the job log is behind");
+                let is_explained = core.objects.is_entry_lost && reason.contains("the job log ");
                 if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 && !is_explained
                 {
                     core.violation(format!(

@@ -17,23 +17,29 @@ use crate::limits::BATCH_RECORDS;
 
 /// Runs that are tried at most.
 const ATTEMPTS_MAX: usize = 300;
+/// Decisions of the scheduler in all of them, after which the next is not begun: runs that do not end are long.
+const DECISIONS_MAX: u64 = 10_000_000;
 
 impl Simulation {
     /// The smallest plan that was found to fail still, and how it fails.
     #[must_use]
     pub fn shrink(&self, failure: Box<RunFailure>) -> (Plan, Box<RunFailure>) {
         let mut best = (self.plan(), failure);
-        let mut n_attempts = 0;
+        let (mut n_attempts, mut n_decisions) = (0, 0);
         // Every round begins anew with the largest cuts; it ends when none helps any more, or after the attempts.
         'rounds: loop {
             for smaller in best.0.smaller() {
                 n_attempts += 1;
-                if n_attempts > ATTEMPTS_MAX {
+                if n_attempts > ATTEMPTS_MAX || n_decisions > DECISIONS_MAX {
                     return best;
                 }
-                if let Err(failure) = self.with_other_plan(smaller.clone()).run() {
-                    best = (smaller, failure);
-                    continue 'rounds;
+                match self.with_other_plan(smaller.clone()).run() {
+                    Ok(report) => n_decisions += report.n_decisions,
+                    Err(failure) => {
+                        n_decisions += failure.n_decisions;
+                        best = (smaller, failure);
+                        continue 'rounds;
+                    }
                 }
             }
             return best;

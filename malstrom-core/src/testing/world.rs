@@ -30,6 +30,8 @@ const DECISIONS_MAX: u64 = 6_000_000;
 const CALM_MAX: Duration = Duration::from_secs(600);
 /// How long a coordinator waits for its store.
 pub(super) const STORE_DEADLINE: Duration = Duration::from_millis(500);
+/// Recoveries in a row before a coordinator gives up: more than chaos can bring about, and over before calm is.
+const RESTARTS_MAX: u32 = 100;
 /// Workers that the swarm has at most.
 const WORKERS_MAX: u32 = 8;
 /// Requests in a flood.
@@ -292,7 +294,7 @@ impl World {
             store: STORE_DEADLINE,
         };
         config.restarts = Restarts {
-            n_max: 1000,
+            n_max: RESTARTS_MAX,
             backoff_min: Duration::from_millis(5),
             backoff_max: Duration::from_millis(200),
             stable_after: Duration::from_millis(500),
