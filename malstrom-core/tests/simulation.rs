@@ -1,7 +1,5 @@
 //! Whole jobs under faults, seed by seed. `examples/simulate.rs` runs as many more as one likes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 use malstrom_core::testing::{End, FaultCounts, RunReport, Simulation};
