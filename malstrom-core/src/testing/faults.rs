@@ -245,6 +245,9 @@ impl Plan {
         if rng.per_mille(120) {
             plan.crowd(rng, chaos_ms);
         }
+        if rng.per_mille(100) {
+            plan.give_up(rng, chaos_ms);
+        }
         plan
     }
 
@@ -341,6 +344,27 @@ impl Plan {
                     _ => Ask::Suspend,
                 };
                 self.asks.push((at + rng.micros(0, 60_000), ask));
+            }
+        }
+    }
+
+    /// Snapshots that are given up one after another, since one worker cannot store its part, while slow ones still encode
+    /// theirs; now and then one is committed, or bins move.
+    fn give_up(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        self.n_workers = self.n_workers.max(2).min(self.n_bins);
+        self.n_retained = 3;
+        self.is_taken_back = true;
+        for _ in 0..rng.between(1, 4) {
+            let mut at = Duration::from_micros(rng.below(chaos_ms * 800));
+            for _ in 0..rng.between(1, 3) {
+                self.faults.push((at, Fault::SlowWorker(rng.micros(2000, 25_000))));
+            }
+            for _ in 0..rng.between(2, 6) {
+                at += rng.micros(2000, 30_000);
+                self.faults.push((at, Fault::FullDisk(rng.micros(2000, 15_000))));
+                let ask =
+                    if rng.per_mille(850) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
+                self.asks.push((at, ask));
             }
         }
     }
