@@ -18,7 +18,8 @@ use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::mark::{self, Mark};
-use crate::ports::{LocalFuture, SendFuture, StoreError};
+use crate::mutant::{self, Mutant};
+use crate::ports::{LocalFuture, Nanos, SendFuture, StoreError};
 use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
@@ -116,12 +117,16 @@ impl Coordinator {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
             let readable = entries.iter().filter_map(|(_, entry)| entry.as_ref().ok());
             let newest = readable.map(LogEntry::generation).max().unwrap_or_default();
-            if self.generation.0 > 0 && newest > self.generation {
+            if self.generation.0 > 0 && newest > self.generation && !mutant::is(Mutant::ClaimsFought) {
                 return Err(self.fenced(Some(newest)));
             }
             let resolution = match resolve(&self.config.job, entries) {
                 // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
-                Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
+                Err(Refusal::Hole { .. })
+                    if attempt < LOG_APPEND_ATTEMPTS_MAX
+                        && !mutant::is(Mutant::HoleBelieved)
+                        && !mutant::is(Mutant::TrimmedReadBelieved) =>
+                {
                     mark::hit(Mark::HoleRetried);
                     self.host.sleep(self.backoff(attempt)).await;
                     continue;
@@ -165,6 +170,8 @@ impl Coordinator {
         if self.host.now().since(self.running_since) >= restarts.stable_after && self.running_since.0 > 0 {
             self.n_restarts = 0;
         }
+        // It counts once: what fails from here on without having run again is another failure in a row.
+        self.running_since = Nanos(0);
         if self.n_restarts >= restarts.n_max {
             return Err(JobError::GivenUp { n_restarts: self.n_restarts, reason: reason.to_owned() });
         }
@@ -185,6 +192,9 @@ impl Coordinator {
             return Ok(());
         };
         mark::hit(Mark::FinishedSettled);
+        if mutant::is(Mutant::FinishedUnsettled) {
+            return Ok(());
+        }
         self.publish_status(JobPhase::Finishing, Some("finish"));
         self.config.n_bins = candidate.manifest.n_bins;
         self.start_workers(0, 1).await?;

@@ -198,10 +198,13 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
         // What an abandoned snapshot still waited for has changed since its cut if it was touched.
-        for bin in std::mem::take(&mut self.saved).into_keys() {
-            if mutant::is(Mutant::AbandonedUnmarked) {
-                continue;
+        if mutant::is(Mutant::AbandonedUnmarked) {
+            self.saved.clear();
+            while let Some(bin) = self.frozen.pop() {
+                self.bins[bin].changed_at = SnapshotId(0);
             }
+        }
+        for bin in std::mem::take(&mut self.saved).into_keys() {
             mark::hit(Mark::AbandonedBinMarked);
             self.bins[bin].changed_at = self.epoch;
         }
