@@ -7,11 +7,12 @@ default:
     @just --list
 
 # All that has to hold besides the tests: form, lints, docs, dependencies, boundaries.
-check: fmt-check clippy docs doctest unused dependencies boundaries fresh
+check: fmt-check clippy docs doctest unused dependencies boundaries instructions fresh
 
 # Formats all code.
 fmt:
     cargo fmt --all
+    cargo fmt --all --manifest-path benches/Cargo.toml
 
 # Runs all tests, each with a limit on hanging, and the examples in the docs.
 test: doctest
@@ -50,6 +51,16 @@ replay plan:
 mutants seeds="4000":
     cargo run --release --locked --package malstrom-core --features mutants --example mutants -- {{ seeds }}
 
+# Measures Malstrom beside hand-written programs and the peers, and writes tables and plots into `benches/results`:
+# `just bench W1 W3 --runs 5 --scale 0.1`. The first build takes minutes. Nothing else should run meanwhile.
+bench *arguments:
+    cd benches && cargo build --release --locked --package malstrom-contenders --package malstrom-bench
+    cd benches && cargo run --quiet --release --locked --package malstrom-bench -- {{ arguments }}
+
+# Counts instructions of the hot path and compares them with the last commit on main. `--update` writes the baseline.
+instructions *arguments:
+    benches/instructions/check {{ arguments }}
+
 # Looks for known faults in dependencies. Fetches the advisory database, so it stands apart from `check`.
 advisories:
     cargo deny --all-features check advisories
@@ -57,6 +68,7 @@ advisories:
 [private]
 fmt-check:
     cargo fmt --all --check
+    cargo fmt --all --check --manifest-path benches/Cargo.toml
 
 [private]
 clippy:

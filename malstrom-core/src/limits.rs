@@ -7,7 +7,7 @@ pub const BATCH_RECORDS: usize = 1024;
 /// Messages that wait in one channel between two stages before its sender keeps what it has.
 pub const CHANNEL_MESSAGES_MAX: usize = 16;
 /// Records a source stage emits between two looks at its outlet.
-pub const SOURCE_READ_RECORDS: usize = 512;
+pub const SOURCE_READ_RECORDS: usize = 1024;
 /// How long a source has nothing before it is idle, and left out of the merge of watermarks.
 pub const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// Source reads after which a busy stage flushes batches that are not full.
@@ -34,7 +34,12 @@ pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 30;
 /// State encoded between two batches, in bytes; at least one bin.
-pub const ENCODE_SLICE_BYTES: usize = 64 << 10;
+pub const ENCODE_SLICE_BYTES: usize = 32 << 10;
+/// State encoded in addition for each key that had to be saved since the last slice, in bytes. Saving a key costs about as
+/// much as encoding this: under load a snapshot hurries, so that fewer keys are touched before it is done.
+pub const ENCODE_BYTES_PER_SAVED_KEY: usize = 256;
+/// State encoded between two batches at most, in bytes, beside the bin that goes beyond it.
+pub const ENCODE_SLICE_BYTES_MAX: usize = 256 << 10;
 /// Store reads one worker has under way at once while it restores.
 pub const RESTORE_READS_MAX: usize = 8;
 

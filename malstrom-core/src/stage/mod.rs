@@ -354,7 +354,8 @@ pub(crate) trait AnyStage {
 /// A stage with all its types.
 pub(crate) struct Stage<P, O> {
     pipe: P,
-    outlet: O,
+    /// Absent only while records are made, see [`Stage::emit`].
+    outlet: Option<O>,
     is_done: bool,
     /// What the operators were told. For them event time never goes back, also where a source's promise does.
     watermark: Timestamp,
@@ -364,13 +365,22 @@ pub(crate) struct Stage<P, O> {
 
 impl<P, O> Stage<P, O> {
     pub(crate) fn new(pipe: P, outlet: O, opened_at: &'static Location<'static>) -> Self {
-        Self { pipe, outlet, is_done: false, watermark: Timestamp::MIN, reads_since_flush: 0, opened_at }
+        Self {
+            pipe,
+            outlet: Some(outlet),
+            is_done: false,
+            watermark: Timestamp::MIN,
+            reads_since_flush: 0,
+            opened_at,
+        }
     }
 }
 
+const OUTLET_IS_THERE: &str = "a stage whose operator panicked has no further turn";
+
 impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     fn turn(&mut self, cx: &PullContext) -> Result<Turn, StageError> {
-        if !self.outlet.drain() {
+        if !self.outlet().drain() {
             return Ok(Turn::Blocked);
         }
         if self.is_done {
@@ -394,11 +404,11 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     }
 
     fn forward(&mut self, barrier: Barrier) -> Result<(), StageError> {
-        self.outlet.control(Control::Barrier(barrier))?;
+        self.outlet().control(Control::Barrier(barrier))?;
         if let Barrier::Route(_) = barrier
             && let Some(time) = self.pipe.inlet().rerouted()
         {
-            self.outlet.control(Control::Watermark(time))?;
+            self.outlet().control(Control::Watermark(time))?;
         }
         Ok(())
     }
@@ -417,24 +427,24 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
 
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
         self.pipe.inlet().connect(n_workers, port);
-        self.outlet.connect(n_workers, port);
+        self.outlet().connect(n_workers, port);
     }
 
     fn set_routes(&mut self, routes: &RouteTable) {
-        self.outlet.set_routes(routes);
+        self.outlet().set_routes(routes);
     }
 
     fn move_bins(&mut self, moves: &[BinMove]) {
-        self.outlet.move_bins(moves);
+        self.outlet().move_bins(moves);
     }
 
     fn sink(&mut self) -> Option<&mut dyn AnySink> {
-        self.outlet.sink()
+        self.outlet().sink()
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
         self.reads_since_flush = 0;
-        self.outlet.flush()
+        self.outlet().flush()
     }
 
     fn opened_at(&self) -> &'static Location<'static> {
@@ -447,15 +457,15 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
         match control {
             Control::Barrier(barrier) => return Ok(Turn::Cut(barrier)),
             Control::Watermark(time) => self.watermark(time)?,
-            Control::Idle => self.outlet.control(Control::Idle)?,
+            Control::Idle => self.outlet().control(Control::Idle)?,
             Control::Suspend => {
-                self.outlet.control(Control::Suspend)?;
+                self.outlet().control(Control::Suspend)?;
                 self.is_done = true;
             }
             Control::End => {
                 self.watermark(Timestamp::MAX)?;
                 self.emit(|pipe, out| pipe.end(out))?;
-                self.outlet.control(Control::End)?;
+                self.outlet().control(Control::End)?;
                 self.is_done = true;
             }
         }
@@ -465,12 +475,20 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
     /// Has the pipe make records, and counts and checks them.
     #[inline(always)]
     fn emit<R>(&mut self, make: impl FnOnce(&mut P, &mut Counted<'_, O>) -> R) -> Result<R, StageError> {
-        let mut out = Counted::new(&mut self.outlet);
+        // The outlet is moved here for that long: what a sink counts or adds up then lies in registers, and the compiler
+        // can make SIMD of the loop. Through a reference every record would store it and wait for it.
+        let Some(mut outlet) = self.outlet.take() else { unreachable!("{OUTLET_IS_THERE}") };
+        let mut out = Counted::new(&mut outlet);
         let made = make(&mut self.pipe, &mut out);
         let n_records = out.n_records;
-        self.outlet.emitted(n_records);
-        self.outlet.check()?;
-        Ok(made)
+        outlet.emitted(n_records);
+        let checked = outlet.check();
+        self.outlet = Some(outlet);
+        checked.map(|()| made)
+    }
+
+    fn outlet(&mut self) -> &mut O {
+        self.outlet.as_mut().expect(OUTLET_IS_THERE)
     }
 
     fn watermark(&mut self, time: Timestamp) -> Result<(), StageError> {
@@ -478,7 +496,7 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
             self.watermark = time;
             self.emit(|pipe, out| pipe.watermark(time, out))?;
         }
-        self.outlet.control(Control::Watermark(time))
+        self.outlet().control(Control::Watermark(time))
     }
 }
 

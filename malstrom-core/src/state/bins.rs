@@ -7,7 +7,6 @@
 //!    bin: a storm of touches right behind a cut does not stop the stream for the time to encode all they touch.
 //! 3. A frozen bin is encoded as it was at the cut: keys touched since are taken from what was saved.
 
-use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use super::{AnyState, BinTable, EncodedBin};
@@ -30,8 +29,10 @@ pub struct KeyedState<K, S> {
     /// The last snapshot cut; what changes now is newer than it.
     epoch: SnapshotId,
     frozen: Frozen,
-    /// For frozen bins, what was touched since the cut.
-    saved: BTreeMap<usize, Saved<K>>,
+    /// For each bin that is frozen, what was touched since the cut; without any bins while nothing was.
+    saved: Vec<Saved<K>>,
+    /// Keys saved since this was last asked.
+    n_saved: usize,
     /// Bytes that an entry took when a bin was last encoded.
     entry_bytes: usize,
     /// The first value that refused to be encoded on such a touch; told at the next occasion.
@@ -70,7 +71,8 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             mask: u64::from(n_bins) - 1,
             epoch: SnapshotId(0),
             frozen: Frozen::default(),
-            saved: BTreeMap::new(),
+            saved: Vec::new(),
+            n_saved: 0,
             entry_bytes: 0,
             failed: None,
         }
@@ -120,7 +122,10 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             }
             return;
         }
-        let saved = self.saved.entry(bin).or_default();
+        if self.saved.is_empty() {
+            self.saved.resize_with(self.bins.len(), Saved::default);
+        }
+        let saved = &mut self.saved[bin];
         if saved.keys.get(hash, key).is_some() {
             return;
         }
@@ -134,6 +139,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         }
         mark::hit(Mark::KeySaved);
         let at_cut = (start, saved.bytes.len());
+        self.n_saved += 1;
         saved.keys.get_or_insert_clone(hash, key, || at_cut, stable_hash);
     }
 
@@ -143,7 +149,8 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         let mut keys = 0_usize;
         let mut bytes = Vec::with_capacity(size_of::<u32>() + (slot.table.len() + 8) * self.entry_bytes);
         bytes.extend_from_slice(&0_u32.to_le_bytes());
-        let saved = self.saved.remove(&bin).filter(|_| !mutant::is(Mutant::SavedForgotten));
+        let saved = self.saved.get_mut(bin).map(std::mem::take);
+        let saved = saved.filter(|saved| !saved.keys.is_empty() && !mutant::is(Mutant::SavedForgotten));
         match saved {
             None => {
                 keys = slot.table.len();
@@ -204,7 +211,8 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
                 self.bins[bin].changed_at = SnapshotId(0);
             }
         }
-        for bin in std::mem::take(&mut self.saved).into_keys() {
+        let touched = std::mem::take(&mut self.saved).into_iter().enumerate();
+        for (bin, _) in touched.filter(|(_, saved)| !saved.keys.is_empty()) {
             mark::hit(Mark::AbandonedBinMarked);
             self.bins[bin].changed_at = self.epoch;
         }
@@ -220,6 +228,10 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
             return Err(error);
         }
         self.frozen.pop().map(|bin| self.encode(bin)).transpose()
+    }
+
+    fn take_n_saved(&mut self) -> usize {
+        std::mem::take(&mut self.n_saved)
     }
 
     fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError> {

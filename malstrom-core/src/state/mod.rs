@@ -40,6 +40,10 @@ pub trait AnyState {
     /// # Errors
     /// If a key or a state refuses to be serialized.
     fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError>;
+    /// How many keys had to be saved since this was last asked, because they were touched while their bin was frozen.
+    fn take_n_saved(&mut self) -> usize {
+        0
+    }
     /// Takes a bin out: the last cut before its last change, and its keys and states.
     ///
     /// # Errors

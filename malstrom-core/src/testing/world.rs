@@ -756,6 +756,8 @@ impl World {
         self.net.borrow_mut().calm();
         self.net.borrow_mut().wires.calm(&mut self.core.lock());
         self.n_no_start = 0;
+        // A deadline must leave room for the steps that a part of a large state takes.
+        self.plan.step_us_max = self.plan.step_us_max.min(100);
         self.context.calm();
         for actor in &mut self.actors {
             actor.slow_until = 0;

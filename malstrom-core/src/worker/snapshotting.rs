@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
-use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES};
+use crate::limits::{ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -137,7 +137,7 @@ impl Worker {
     }
 
     fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<usize, String> {
-        let mut n_bytes = 0;
+        let (mut n_bytes, mut n_bytes_max) = (0, ENCODE_SLICE_BYTES);
         for stage in 0..self.stages.len() {
             if !task.at_cut[stage] {
                 continue;
@@ -145,6 +145,7 @@ impl Worker {
             let mut failed = None;
             let mut is_full = false;
             self.stages[stage].visit(&mut |state: &mut dyn AnyState| {
+                n_bytes_max += state.take_n_saved() * ENCODE_BYTES_PER_SAVED_KEY;
                 while !is_full && failed.is_none() {
                     match state.encode_next() {
                         Ok(None) => break,
@@ -154,7 +155,8 @@ impl Worker {
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
                     }
-                    is_full = n_bytes >= ENCODE_SLICE_BYTES || task.object.len() >= OBJECT_BYTES;
+                    is_full = n_bytes >= n_bytes_max.min(ENCODE_SLICE_BYTES_MAX)
+                        || task.object.len() >= OBJECT_BYTES;
                 }
             });
             if let Some(reason) = failed {

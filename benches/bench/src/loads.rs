@@ -1,0 +1,286 @@
+//! Latency, snapshots, rescales and scaling: what has no single rate, each with a table of its own.
+
+use std::fmt::Write as _;
+
+use indicatif::ProgressBar;
+use serde_json::Value;
+
+use crate::BoxError;
+use crate::args::Args;
+use crate::{plot, run};
+
+/// Runs that are shown in one table.
+pub(crate) struct Load {
+    title: &'static str,
+    what: String,
+    pub(crate) runs: Vec<Run>,
+    columns: &'static [Column],
+    /// A folder that the first run of a round leaves to the last.
+    keep: Option<std::path::PathBuf>,
+}
+
+/// One line of the table.
+pub(crate) struct Run {
+    name: String,
+    allocator: String,
+    given: Vec<String>,
+}
+
+/// A heading, where its figure is found in what a run says, and what that is divided by.
+type Column = (&'static str, &'static str, f64);
+
+const LATENCY: &[Column] = &[
+    ("p50 µs", "/latency/p50_us", 1.0),
+    ("p99 µs", "/latency/p99_us", 1.0),
+    ("p99.9 µs", "/latency/p999_us", 1.0),
+    ("max µs", "/latency/max_us", 1.0),
+    ("CPU s", "/cpu_seconds", 1.0),
+];
+const SNAPSHOTS: &[Column] = &[
+    ("load s", "/latency/last_ms", 1e3),
+    ("p50 µs", "/latency/p50_us", 1.0),
+    ("p99 µs", "/latency/p99_us", 1.0),
+    ("max ms", "/latency/max_us", 1e3),
+    ("longest gap ms", "/latency/gap_ms", 1.0),
+    ("snapshots", "/snapshots", 1.0),
+    ("first ms", "/snapshot_reports/0/ms", 1.0),
+    ("first MB", "/snapshot_reports/0/bytes", 1e6),
+    ("third ms", "/snapshot_reports/2/ms", 1.0),
+    ("third MB", "/snapshot_reports/2/bytes", 1e6),
+    ("restored after ms", "/restore_to_first_output_ms", 1.0),
+    ("peak MB", "/peak_bytes", 1e6),
+];
+const STEPS: &[Column] = &[
+    ("ms", "/ms", 1.0),
+    ("longest gap ms", "/gap_ms", 1.0),
+    ("max ms", "/max_us", 1e3),
+    ("p99.9 of the ms' maxima, ms", "/worst_slots_us", 1e3),
+    ("MB at most", "/bytes", 1e6),
+    ("MB moved", "/bytes_moved", 1e6),
+    ("steps", "/n_steps", 1.0),
+];
+const COST: &[Column] =
+    &[("seconds", "/seconds", 1.0), ("CPU s", "/cpu_seconds", 1.0), ("peak MB", "/peak_bytes", 1e6)];
+
+/// Records a second of the open loops with much state.
+const LOAD_RATE: u64 = 100_000;
+
+/// All that is asked for, in order.
+pub(crate) fn cases(args: &Args) -> Vec<Load> {
+    let wanted = |name: &str| {
+        args.workloads.is_empty() || args.workloads.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+    };
+    let mut loads = Vec::new();
+    if wanted("W5") {
+        loads.extend([100_000, 1_000_000].map(|rate| latency(args, rate)));
+    }
+    if wanted("W6") {
+        loads.push(snapshots(args));
+    }
+    if wanted("W7") {
+        loads.push(rescales(args));
+    }
+    if wanted("W8") {
+        loads.push(scaling(args));
+    }
+    loads
+}
+
+fn latency(args: &Args, rate: u64) -> Load {
+    let programs = ["plain", "plain-parked", "malstrom", "timely", "timely-parked", "renoir"];
+    let wanted =
+        programs.into_iter().filter(|name| args.only.is_empty() || args.only.iter().any(|o| o == name));
+    let seconds = (10.0 * args.scale).max(1.0);
+    let runs = wanted.map(|program| {
+        run(
+            args,
+            program,
+            &format!("{program} W5 --workers 2 --keys 100000 --rate {rate} --seconds {seconds}"),
+        )
+    });
+    Load {
+        title: "W5, latency through an exchange",
+        what: format!("{rate} records a second, 2 workers, from the time a record should have been sent"),
+        runs: runs.collect(),
+        columns: LATENCY,
+        keep: None,
+    }
+}
+
+fn snapshots(args: &Args) -> Load {
+    let keys = scaled(args, 10_000_000);
+    let records = scaled(args, 50_000_000);
+    let seconds = (20.0 * args.scale).max(4.0);
+    let keep = args.data.join(format!("kept-{}", std::process::id()));
+    let folder = keep.display();
+    let runs = vec![
+        run(
+            args,
+            "as fast as can be, none",
+            &format!("malstrom W6 --workers 2 --keys {keys} --rate 0 --records {records} --snapshots off"),
+        ),
+        run(
+            args,
+            "as fast as can be, every 2 s",
+            &format!(
+                "malstrom W6 --workers 2 --keys {keys} --rate 0 --records {records} --snapshot-every-ms 2000"
+            ),
+        ),
+        run(
+            args,
+            "100,000/s, none",
+            &format!(
+                "malstrom W6 --workers 2 --keys {keys} --rate {LOAD_RATE} --seconds {seconds} --snapshots off"
+            ),
+        ),
+        run(
+            args,
+            "100,000/s, every 2 s",
+            &format!(
+                "malstrom W6 --workers 2 --keys {keys} --rate {LOAD_RATE} --seconds {seconds} --snapshot-every-ms 2000 --keep {folder}"
+            ),
+        ),
+        run(
+            args,
+            "restored on 3 workers",
+            &format!(
+                "malstrom W6-restore --workers 3 --keys {keys} --rate {LOAD_RATE} --seconds {seconds} --snapshots off --keep {folder}"
+            ),
+        ),
+    ];
+    Load {
+        title: "W6, snapshots",
+        what: format!("{keys} keys, 2 workers"),
+        runs,
+        columns: SNAPSHOTS,
+        keep: Some(keep),
+    }
+}
+
+fn rescales(args: &Args) -> Load {
+    let seconds = (20.0 * args.scale).max(5.0);
+    let line = |name: &str, keys: u64, bytes: usize| {
+        let keys = scaled(args, keys);
+        run(
+            args,
+            name,
+            &format!(
+                "malstrom W7 --workers 1 --keys {keys} --value-bytes {bytes} --rate {LOAD_RATE} --seconds {seconds} --rescales 2,1,4,2 --snapshots local --snapshot-every-ms 5000"
+            ),
+        )
+    };
+    let runs = vec![
+        line("1M keys", 1_000_000, 0),
+        line("10M keys", 10_000_000, 0),
+        line("1M keys of 1 KB", 1_000_000, 1024),
+    ];
+    Load {
+        title: "W7, rescales 1 -> 2 -> 1 -> 4 -> 2 under load",
+        what: format!("{LOAD_RATE} records a second"),
+        runs,
+        columns: STEPS,
+        keep: None,
+    }
+}
+
+fn scaling(args: &Args) -> Load {
+    let records = scaled(args, 20_000_000);
+    let mut runs: Vec<Run> = [1, 2, 4, 8]
+        .map(|n| {
+            run(args, &format!("W3, {n} workers"), &format!("malstrom W3 --workers {n} --records {records}"))
+        })
+        .into();
+    runs.extend([1_000_u64, 10_000, 100_000, 1_000_000, 10_000_000, 30_000_000].map(|keys| {
+        run(
+            args,
+            &format!("W3, {keys} keys"),
+            &format!("malstrom W3 --workers 1 --records {records} --keys {keys}"),
+        )
+    }));
+    runs.push(run(args, "idle for 10 s, 2 workers", "malstrom idle --workers 2 --seconds 10"));
+    Load { title: "W8, scaling", what: format!("{records} records"), runs, columns: COST, keep: None }
+}
+
+fn run(args: &Args, name: &str, given: &str) -> Run {
+    let allocator = args.allocators.first().map_or("system", String::as_str).to_owned();
+    Run { name: name.to_owned(), allocator, given: given.split(' ').map(str::to_owned).collect() }
+}
+
+fn scaled(args: &Args, n: u64) -> u64 {
+    (n as f64 * args.scale) as u64
+}
+
+impl Load {
+    /// Runs all in turn and returns the table.
+    pub(crate) fn measure(&self, args: &Args, bar: &ProgressBar) -> Result<String, BoxError> {
+        let mut said: Vec<Vec<Result<Value, String>>> = self.runs.iter().map(|_| Vec::new()).collect();
+        for _ in 0..args.runs {
+            for (run, said) in self.runs.iter().zip(&mut said) {
+                bar.set_message(format!("{}: {}", self.title, run.name));
+                let outcome = run::run_with(args, &run.allocator, &run.given);
+                said.push(outcome.map_err(|error| error.to_string()));
+                bar.inc(1);
+            }
+            if let Some(keep) = &self.keep {
+                // It is not there if no run got as far.
+                let _ = std::fs::remove_dir_all(keep);
+            }
+        }
+        let mut text =
+            format!("\n### {}\n\n{}; medians of {} runs\n\n|  |", self.title, self.what, args.runs);
+        self.columns.iter().for_each(|(name, ..)| text += &format!(" {name} |"));
+        text += &format!("\n|---|{}\n", "---|".repeat(self.columns.len()));
+        for (run, said) in self.runs.iter().zip(&said) {
+            text += &self.lines(run, said);
+            let timeline = said.iter().flatten().find(|value| value.get("timeline").is_some());
+            if let Some(value) = timeline {
+                plot::timeline(&args.results, &run.name, value)?;
+            }
+        }
+        text.push('\n');
+        for run in &self.runs {
+            let _ = writeln!(text, "- {}: `{}`, {}", run.name, run.given.join(" "), run.allocator);
+        }
+        Ok(text)
+    }
+
+    fn lines(&self, run: &Run, said: &[Result<Value, String>]) -> String {
+        let done: Vec<&Value> = said.iter().flatten().collect();
+        let Some(first) = done.first() else {
+            let why = said.iter().find_map(|said| said.as_ref().err()).map_or("not run", String::as_str);
+            return format!("| {} | failed: {why} |\n", run.name);
+        };
+        let n_steps = first.get("steps").and_then(Value::as_array).map_or(0, Vec::len);
+        if n_steps == 0 {
+            return self.line(&run.name, &done, "");
+        }
+        let steps = (0..n_steps).map(|i| {
+            let place = format!("/steps/{i}");
+            let what = first.pointer(&format!("{place}/what")).and_then(Value::as_str).unwrap_or_default();
+            self.line(&format!("{}, {what}", run.name), &done, &place)
+        });
+        steps.collect()
+    }
+
+    fn line(&self, name: &str, done: &[&Value], place: &str) -> String {
+        let mut line = format!("| {name} |");
+        for (_, pointer, unit) in self.columns {
+            let figures = done.iter().filter_map(|said| said.pointer(&format!("{place}{pointer}"))?.as_f64());
+            let mut figures: Vec<f64> = figures.collect();
+            figures.sort_by(f64::total_cmp);
+            match figures.get(figures.len() / 2) {
+                Some(median) => line += &format!(" {} |", figure(median / unit)),
+                None => line += " |",
+            }
+        }
+        line + "\n"
+    }
+}
+
+fn figure(n: f64) -> String {
+    match n {
+        n if n.fract() == 0.0 || n >= 100.0 => format!("{n:.0}"),
+        n if n >= 1.0 => format!("{n:.1}"),
+        n => format!("{n:.3}"),
+    }
+}

@@ -1,0 +1,63 @@
+//! The same work done by several programs. In reading order:
+//!
+//! - [`task`]: what is to be done; [`outcome`]: what one run tells.
+//! - [`data`]: the input, equal for all.
+//! - [`work`]: the parts of the work that must be the same everywhere.
+//! - [`tally`]: what the output of a run adds up to, and when the last of it came.
+//! - [`latency`]: how long records take under an open loop.
+//! - [`mesh`]: batches between threads, for the programs written by hand.
+//! - [`plain`], [`tuned`]: the programs written by hand.
+//! - [`engine`] is Malstrom.
+//! - [`timely`], [`renoir`] and [`earlier`] are the peers.
+//!
+//! Everything is compiled once and linked twice, with the system's allocator and with mimalloc.
+
+pub mod data;
+pub mod earlier;
+pub mod engine;
+pub mod latency;
+pub mod mesh;
+pub mod outcome;
+pub mod plain;
+pub mod renoir;
+pub mod tally;
+pub mod task;
+pub mod timely;
+pub mod tuned;
+pub mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::outcome::{BoxError, Outcome};
+use crate::task::{Command, Program, Task};
+
+/// Does what the command line says; `allocator` names what this binary was linked with.
+#[must_use]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a line of JSON is what this program is for")]
+pub fn main(allocator: &'static str) -> ExitCode {
+    let done = match Command::parse() {
+        Command::Run(task) => run(&task, allocator).map(|outcome| println!("{outcome}")),
+        Command::MakeText { path, records, vocabulary } => data::make_text(&path, records, vocabulary),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
+    let outcome = match task.program {
+        Program::Plain | Program::PlainParked => plain::run(task),
+        Program::Tuned => tuned::run(task),
+        Program::Malstrom => engine::run(task),
+        Program::Timely | Program::TimelyParked => timely::run(task),
+        Program::Renoir | Program::RenoirTwoPhase => renoir::run(task),
+        Program::Earlier => earlier::run(task),
+    }?;
+    Ok(outcome.of(task, allocator))
+}
