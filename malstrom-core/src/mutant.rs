@@ -89,6 +89,8 @@ mutants! {
     ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
     SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
+    ShortListingBelieved: "a coordinator believes a listing that ends below what it has written itself (seed 5019935/5)",
+    LostEndAwaited: "a log whose end is gone is waited for without end (seeds 5010397/7, 5011352/8, 5013093/3)",
     PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",
 }
 

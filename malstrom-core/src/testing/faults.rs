@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::kinds;
 use super::rng::Rng;
 use super::wires::Network;
-use crate::limits::BATCH_RECORDS;
+use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
 
 /// Something that goes wrong at a moment of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +112,9 @@ pub struct Plan {
     pub(super) channel_capacity: usize,
     /// Records in a batch between workers at most.
     pub(super) batch_records: usize,
+    /// State that is encoded or sent between two batches, in bytes.
+    #[serde(default = "slice_bytes")]
+    pub(super) slice_bytes: usize,
     /// Whether partitions are found one after another while the job runs, out of a thousand sources.
     pub(super) growing_per_mille: u64,
     /// Whether all that crosses a channel or a link goes through its bytes.
@@ -122,6 +125,9 @@ pub struct Plan {
     pub(super) store_us_max: u64,
     pub(super) store_faults_per_mille: u64,
     pub(super) store_slow_per_mille: u64,
+    /// Listings that lag behind, besides those that follow from the faults.
+    #[serde(default)]
+    pub(super) stale_listings_per_mille: u64,
     pub(super) snapshot_deadline: Duration,
     pub(super) chaos: Duration,
     pub(super) faults: Vec<(Duration, Fault)>,
@@ -144,6 +150,7 @@ impl Plan {
             snapshot_interval: Some(Duration::from_millis(200)),
             channel_capacity: 8,
             batch_records: BATCH_RECORDS,
+            slice_bytes: ENCODE_SLICE_BYTES,
             growing_per_mille: 0,
             by_bytes: false,
             message_us_max: 100,
@@ -151,6 +158,7 @@ impl Plan {
             store_us_max: 500,
             store_faults_per_mille: 0,
             store_slow_per_mille: 0,
+            stale_listings_per_mille: 0,
             snapshot_deadline: Duration::from_millis(1500),
             chaos: Duration::ZERO,
             faults: Vec::new(),
@@ -248,6 +256,7 @@ impl Plan {
         }
         plan.is_taken_back = rng.per_mille(300);
         plan.batch_records = [1, 2, 7, BATCH_RECORDS][rng.below(4) as usize];
+        plan.slice_bytes = [1, 200, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES][rng.below(4) as usize];
         if rng.per_mille(250) {
             plan.growing_per_mille = 500;
         }
@@ -283,6 +292,7 @@ impl Plan {
         self.store_us_max = self.store_us_max.min(1000);
         self.store_faults_per_mille = self.store_faults_per_mille.min(5);
         self.store_slow_per_mille = self.store_slow_per_mille.min(10);
+        self.stale_listings_per_mille = [0, 50, 150][rng.below(3) as usize];
         for _ in 0..rng.between(1, 4) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 700));
             let moments = [
@@ -370,6 +380,12 @@ impl Plan {
                 };
                 self.asks.push((at + rng.micros(0, 60_000), ask));
             }
+            if rng.per_mille(150) {
+                // A request that is soon over is cancelled at once, or never while it is under way.
+                let ask = if rng.per_mille(500) { Ask::Savepoint } else { Ask::Suspend };
+                self.asks.push((at, ask));
+                self.asks.push((at + rng.micros(100, 10_000), Ask::Cancel));
+            }
         }
     }
 
@@ -379,6 +395,8 @@ impl Plan {
         self.n_workers = self.n_workers.max(2).min(self.n_bins);
         self.n_retained = 3;
         self.is_taken_back = true;
+        // One bin at a time: many are frozen still, and touched, when the snapshot is given up.
+        self.slice_bytes = 1;
         for _ in 0..rng.between(1, 4) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 800));
             for _ in 0..rng.between(1, 3) {
@@ -390,6 +408,9 @@ impl Plan {
                 let ask =
                     if rng.per_mille(850) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
                 self.asks.push((at, ask));
+                if rng.per_mille(200) {
+                    self.asks.push((at + rng.micros(500, 8000), Ask::Rescale(rng.between(1, 5) as u32)));
+                }
             }
         }
     }
@@ -417,6 +438,11 @@ impl Plan {
             }
         }
     }
+}
+
+/// What a plan that was written down before it had this has.
+fn slice_bytes() -> usize {
+    ENCODE_SLICE_BYTES
 }
 
 /// How often what was injected.

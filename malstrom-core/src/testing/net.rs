@@ -16,7 +16,7 @@ use crate::codec;
 use crate::coordinator::JobEvent;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
-use crate::limits::BATCH_RECORDS;
+use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
 use crate::ports::{Host, LocalFuture, Nanos, WorkerPort};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
@@ -42,6 +42,7 @@ pub(super) struct Net {
     n_starts: u64,
     capacity: usize,
     pub(super) batch_records: usize,
+    pub(super) slice_bytes: usize,
     by_bytes: bool,
     message_us_max: u64,
     /// Messages out of a thousand that come a second time, to somebody else.
@@ -76,6 +77,7 @@ impl Net {
             n_starts: 0,
             capacity,
             batch_records: BATCH_RECORDS,
+            slice_bytes: ENCODE_SLICE_BYTES,
             by_bytes,
             message_us_max,
             stray_per_mille: 0,
@@ -252,6 +254,10 @@ impl WorkerPort for SimPort {
 
     fn now(&self) -> Nanos {
         self.core.lock().nanos()
+    }
+
+    fn slice_bytes(&self) -> usize {
+        self.net.borrow().slice_bytes
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::faults::{Fault, Plan};
 use super::wires::Network;
 use super::{RunFailure, Simulation};
-use crate::limits::BATCH_RECORDS;
+use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
 
 /// Runs that are tried at most.
 const ATTEMPTS_MAX: usize = 300;
@@ -67,6 +67,8 @@ impl Plan {
         offer(&|plan| (plan.store_faults_per_mille, plan.store_slow_per_mille) = (0, 0));
         offer(&|plan| plan.network = Network::NONE);
         offer(&|plan| plan.network = plan.network.without_faults());
+        offer(&|plan| plan.stale_listings_per_mille = 0);
+        offer(&|plan| plan.slice_bytes = ENCODE_SLICE_BYTES);
         offer(&|plan| plan.stray_per_mille = 0);
         offer(&|plan| plan.growing_per_mille = 0);
         offer(&|plan| plan.is_taken_back = false);

@@ -95,6 +95,7 @@ pub(super) struct Objects {
     n_calls: u64,
     /// Calls out of a thousand that fail, while the faults last.
     pub(super) faults_per_mille: u64,
+    pub(super) stale_per_mille: u64,
     pub(super) slow_per_mille: u64,
     /// Until then no put succeeds: the disk is full.
     pub(super) full_until: u64,
@@ -119,6 +120,7 @@ impl Objects {
             calls: BTreeMap::new(),
             n_calls: 0,
             faults_per_mille: 0,
+            stale_per_mille: 0,
             slow_per_mille: 0,
             full_until: 0,
             latency_us_max: 2000,
@@ -484,7 +486,8 @@ impl Shared {
         let now = core.now;
         let store = &mut core.objects;
         let Some(mut call) = store.calls.remove(&id) else { return };
-        let is_stale = !core.is_calm && store.rng.per_mille(store.faults_per_mille * 4);
+        let is_stale =
+            !core.is_calm && store.rng.per_mille(store.faults_per_mille * 4 + store.stale_per_mille);
         if call.has_effect {
             call.answer = Some(store.apply(&call, now, is_stale));
         }

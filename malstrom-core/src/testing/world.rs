@@ -89,6 +89,7 @@ impl World {
         let mut net = Net::new(plan.network, plan.channel_capacity, plan.by_bytes, plan.message_us_max);
         net.stray_per_mille = plan.stray_per_mille;
         net.batch_records = plan.batch_records;
+        net.slice_bytes = plan.slice_bytes;
         let mut world = Self {
             core,
             context,
@@ -111,6 +112,7 @@ impl World {
     fn set_up(&mut self) {
         let mut core = self.core.lock();
         core.objects.latency_us_max = self.plan.store_us_max;
+        core.objects.stale_per_mille = self.plan.stale_listings_per_mille;
         core.growing_per_mille = self.plan.growing_per_mille;
         if self.plan.batch_records == 1 {
             core.counts.add("source: batches of one record");
