@@ -7,7 +7,7 @@ default:
     @just --list
 
 # All that has to hold besides the tests: form, lints, docs, dependencies, boundaries.
-check: fmt-check clippy docs doctest unused dependencies boundaries instructions
+check: fmt-check clippy docs doctest unused dependencies boundaries instructions fresh
 
 # Formats all code.
 fmt:
@@ -34,8 +34,21 @@ fuzz seconds="120":
 simulate seeds="2000" start="0":
     cargo run --release --locked --package malstrom-core --features marks --example simulate -- {{ seeds }} {{ start }}
 
-# Breaks the engine on purpose, one way after another, and says after how many seeds the simulator notices.
-mutants seeds="3000":
+# They begin at the time in seconds, which is printed; each that fails says how to run it again.
+#
+# Runs seeds that nobody has run before, for so many seconds on one core.
+fresh seconds="60":
+    cargo build --release --locked --package malstrom-core --features marks --example simulate
+    "${CARGO_TARGET_DIR:-target}/release/examples/simulate" 1000000 "$(date +%s)000000" seconds={{ seconds }}
+
+# Runs again a plan that has failed: `just replay target/simulate/SEED-SHAPE.json`.
+replay plan:
+    cargo run --release --locked --package malstrom-core --example simulate -- {{ plan }}
+
+# Fails if one is not noticed.
+#
+# Breaks the engine on purpose, on all cores, and says which check of the simulator notices and after how many seeds.
+mutants seeds="4000":
     cargo run --release --locked --package malstrom-core --features mutants --example mutants -- {{ seeds }}
 
 # Measures Malstrom beside hand-written programs and the peers, and writes tables and plots into `benches/results`:

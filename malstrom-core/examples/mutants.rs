@@ -1,19 +1,30 @@
 //! Runs the simulator against an engine that is broken on purpose, each time in another way, and says after how many
 //! seeds it was caught and by which check.
 //!
-//! `cargo run --release -p malstrom-core --features mutants --example mutants -- [SEEDS] [START] [NAME]`
+//! `cargo run --release -p malstrom-core --features mutants --example mutants -- [SEEDS] [START] [NAME...] [write=FOLDER]`
+//!
+//! Mutants are hunted side by side, one thread each. With `write`, the plan that caught a mutant is made smaller and
+//! written into a file of its name.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use malstrom_core::testing::{Mutant, Simulation};
 
+#[expect(dead_code, reason = "it writes plans and reads none")]
+#[path = "../tests/plans/mod.rs"]
+mod plans;
 #[path = "../tests/shapes/mod.rs"]
 mod shapes;
 
+use plans::Stored;
+
 /// Seeds for each mutant if none are asked for.
-const SEEDS_DEFAULT: u64 = 3000;
+const SEEDS_DEFAULT: u64 = 4000;
 
 /// How a mutant was caught.
 struct Caught {
@@ -26,36 +37,68 @@ fn main() -> ExitCode {
     let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let n_seeds = numbers.first().copied().unwrap_or(SEEDS_DEFAULT);
     let start = numbers.get(1).copied().unwrap_or(0);
-    let only: Vec<&String> = words.iter().filter(|word| word.parse::<u64>().is_err()).collect();
+    let folder = words.iter().find_map(|word| word.strip_prefix("write="));
+    let is_name = |word: &&String| word.parse::<u64>().is_err() && !word.contains('=');
+    let only: Vec<&String> = words.iter().filter(is_name).collect();
+    let is_wanted = |(mutant, _): &&(Mutant, &str)| only.is_empty() || only.contains(&&format!("{mutant:?}"));
+    let mutants: Vec<&(Mutant, &str)> = Mutant::ALL.iter().filter(is_wanted).collect();
     std::panic::set_hook(Box::new(|_| {}));
+    let results = hunt_all(&mutants, start..start + n_seeds, folder);
     println!("| Mutant | What it does | Caught by | Seeds |");
     println!("|---|---|---|--:|");
-    let (mut n_caught, mut n_all) = (0, 0);
-    for (mutant, what) in Mutant::ALL {
-        let name = format!("{mutant:?}");
-        if !only.is_empty() && !only.contains(&&name) {
-            continue;
-        }
-        n_all += 1;
-        match hunt(*mutant, start..start + n_seeds) {
+    let mut n_caught = 0;
+    for ((mutant, what), result) in mutants.iter().zip(results) {
+        match result {
             Some(Caught { n_seeds, by }) => {
                 n_caught += 1;
-                println!("| {name} | {what} | {by} | {n_seeds} |");
+                println!("| {mutant:?} | {what} | {by} | {n_seeds} |");
             }
-            None => println!("| {name} | {what} | **not caught** | {n_seeds} |"),
+            None => println!("| {mutant:?} | {what} | **not caught** | {n_seeds} |"),
         }
-        eprintln!("{name}: done");
     }
-    println!("\n{n_caught} of {n_all} mutants caught");
-    if n_caught == n_all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("\n{n_caught} of {} mutants caught", mutants.len());
+    if n_caught == mutants.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn hunt(mutant: Mutant, seeds: std::ops::Range<u64>) -> Option<Caught> {
+/// A mutant lives in the thread that runs it, so each thread hunts one at a time.
+fn hunt_all(
+    mutants: &[&(Mutant, &str)],
+    seeds: std::ops::Range<u64>,
+    folder: Option<&str>,
+) -> Vec<Option<Caught>> {
+    let results: Mutex<Vec<Option<Caught>>> = Mutex::new(mutants.iter().map(|_| None).collect());
+    let next = AtomicUsize::new(0);
+    let n_threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    std::thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                while let Some((mutant, _)) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let at = mutants.iter().position(|(other, _)| other == mutant);
+                    let caught = hunt(*mutant, seeds.clone(), folder);
+                    eprintln!("{mutant:?}: {}", if caught.is_some() { "caught" } else { "not caught" });
+                    if let (Some(at), Ok(mut results)) = (at, results.lock()) {
+                        results[at] = caught;
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_default()
+}
+
+fn hunt(mutant: Mutant, seeds: std::ops::Range<u64>, folder: Option<&str>) -> Option<Caught> {
     let start = seeds.start;
     for seed in seeds {
-        let (_, define) = shapes::SHAPES[(seed % shapes::SHAPES.len() as u64) as usize];
-        if let Err(failure) = Simulation::new(seed, define).with_mutant(mutant).run() {
+        let (shape, define) = shapes::SHAPES[(seed % shapes::SHAPES.len() as u64) as usize];
+        let simulation = Simulation::new(seed, define).with_mutant(mutant);
+        if let Err(failure) = simulation.run() {
             let by: String = failure.reason.lines().next().unwrap_or_default().chars().take(90).collect();
+            if let Some(folder) = folder {
+                let (plan, failure) = simulation.shrink(failure);
+                let what = format!("{mutant:?}: {}", failure.reason);
+                let stored = Stored { what, shape: shape.to_owned(), seeds: vec![seed], plan };
+                let _ = stored.write(&format!("{folder}/{mutant:?}.json"));
+            }
             return Some(Caught { n_seeds: seed - start + 1, by: by.replace('|', "/") });
         }
     }

@@ -1,8 +1,13 @@
 //! Runs many seeds of the simulator and says what was injected and what failed.
 //!
-//! `cargo run --release -p malstrom-core --features marks --example simulate -- SEEDS START [SHAPE]`
+//! `cargo run --release -p malstrom-core --features marks --example simulate -- SEEDS START [SHAPE] [seconds=N]`
 //!
-//! With the feature `marks` it counts visits to rare branches, and fails if a long run has never come to one.
+//! With `seconds` it stops after that time, however many seeds are left. The first seeds that fail are made smaller, and
+//! what is left of their plans is written into a file, from which
+//! `cargo run --release -p malstrom-core --example simulate -- FILE` runs it again.
+//!
+//! With the feature `marks` it counts visits to rare branches. A long run fails if it has never come to one, or has never
+//! injected one of the kinds of faults.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 #![expect(clippy::disallowed_methods, reason = "it measures how fast it is, outside of what is simulated")]
@@ -12,8 +17,12 @@ use std::time::{Duration, Instant};
 
 use malstrom_core::testing::{End, FaultCounts, RunReport, Simulation};
 
+#[path = "../tests/plans/mod.rs"]
+mod plans;
 #[path = "../tests/shapes/mod.rs"]
 mod shapes;
+
+use plans::Stored;
 
 /// Failures that are told in full.
 const FAILURES_SHOWN_MAX: usize = 3;
@@ -23,9 +32,10 @@ const TWICE_EVERY: u64 = 50;
 const PROGRESS_SEEDS: u64 = 200;
 /// Characters of the progress bar.
 const BAR_CHARS: u64 = 30;
-/// From so many seeds on every mark has to be hit.
-#[cfg(feature = "marks")]
-const MARKS_SEEDS_MIN: u64 = 2000;
+/// From so many seeds on every mark has to be hit and every kind of fault injected.
+const COMPLETE_SEEDS_MIN: u64 = 10_000;
+/// Where plans that fail are written.
+const FAILED_FOLDER: &str = "target/simulate";
 
 /// What all runs together were like.
 #[derive(Default)]
@@ -40,8 +50,14 @@ struct Totals {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
-    let n_seeds = arguments.first().copied().unwrap_or(1000);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(file) = words.iter().find(|word| word.ends_with(".json")) {
+        return again(file);
+    }
+    let arguments: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let seconds = words.iter().find_map(|word| word.strip_prefix("seconds=")?.parse().ok());
+    let time_max = seconds.map_or(Duration::MAX, Duration::from_secs);
+    let mut n_seeds = arguments.first().copied().unwrap_or(1000);
     let start = arguments.get(1).copied().unwrap_or(0);
     let only = arguments.get(2).map(|shape| *shape as usize);
     let begun = Instant::now();
@@ -51,6 +67,7 @@ fn main() -> ExitCode {
             eprintln!("panic at {place}");
         }
     }));
+    println!("seeds from {start} on");
     for seed in start..start + n_seeds {
         let shape = only.unwrap_or((seed % shapes::SHAPES.len() as u64) as usize);
         totals.run(seed, shape);
@@ -58,16 +75,23 @@ fn main() -> ExitCode {
         if n_done % PROGRESS_SEEDS == 0 {
             progress(n_done, n_seeds, begun, totals.failures.len());
         }
+        if begun.elapsed() >= time_max {
+            n_seeds = n_done;
+            break;
+        }
     }
     totals.print(n_seeds, begun.elapsed());
-    let is_marked = marks_are_hit(n_seeds, only.is_some());
+    let must_be_complete = n_seeds >= COMPLETE_SEEDS_MIN && only.is_none();
+    let missing = totals.faults.missing();
+    println!("{} kinds that never came: {missing:?}\n", missing.len());
+    let is_complete = (marks_are_hit() && missing.is_empty()) || !must_be_complete;
     for (seed, shape, reason) in &totals.failures {
         let reason: String = reason.lines().next().unwrap_or_default().chars().take(220).collect();
         println!("FAILED seed {seed} shape {shape}: {reason}");
         println!("  cargo run --release -p malstrom-core --example simulate -- 1 {seed} {shape}");
     }
     println!("{} of {n_seeds} failed", totals.failures.len());
-    if totals.failures.is_empty() && is_marked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if totals.failures.is_empty() && is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Totals {
@@ -85,11 +109,27 @@ impl Totals {
                 self.n_refused += u64::from(report.end == End::Refused);
             }
             Err(failure) => {
+                let reason = failure.reason.clone();
+                self.faults.merge(&failure.faults);
                 if self.failures.len() < FAILURES_SHOWN_MAX {
                     println!("shape `{name}`: {failure}");
+                    let (plan, failure) = Simulation::new(seed, define).shrink(failure);
+                    let stored = Stored {
+                        what: failure.reason.clone(),
+                        shape: name.to_owned(),
+                        seeds: vec![seed],
+                        plan,
+                    };
+                    let file = format!("{FAILED_FOLDER}/{seed}-{shape}.json");
+                    println!("made smaller: {failure}");
+                    match stored.write(&file) {
+                        Ok(()) => println!(
+                            "again: cargo run --release -p malstrom-core --example simulate -- {file}"
+                        ),
+                        Err(error) => println!("{file} cannot be written: {error}"),
+                    }
                 }
-                self.faults.merge(&failure.faults);
-                self.failures.push((seed, shape, failure.reason));
+                self.failures.push((seed, shape, reason));
             }
         }
     }
@@ -154,9 +194,34 @@ fn progress(n_done: u64, n_seeds: u64, begun: Instant, n_failures: usize) {
     );
 }
 
-/// Whether a run that is long enough has come to every mark.
+/// Runs a plan that was written into a file.
+fn again(file: &str) -> ExitCode {
+    let stored = match Stored::read(std::path::Path::new(file)) {
+        Ok(stored) => stored,
+        Err(error) => {
+            println!("{file} cannot be read: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for seed in &stored.seeds {
+        match stored.simulation(*seed).map(|simulation| simulation.run()) {
+            Some(Ok(report)) => println!("seed {seed}: {:?}\n{}", report.end, report.faults),
+            Some(Err(failure)) => {
+                println!("{failure}");
+                return ExitCode::FAILURE;
+            }
+            None => {
+                println!("there is no shape `{}`", stored.shape);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Whether every mark was come to.
 #[cfg(feature = "marks")]
-fn marks_are_hit(n_seeds: u64, is_one_shape: bool) -> bool {
+fn marks_are_hit() -> bool {
     println!("| Mark | Times |\n|---|--:|");
     let mut n_missed = 0;
     for (what, n) in malstrom_core::testing::take_marks() {
@@ -164,10 +229,10 @@ fn marks_are_hit(n_seeds: u64, is_one_shape: bool) -> bool {
         println!("| {what} | {n} |");
     }
     println!("\n{n_missed} marks never hit\n");
-    n_missed == 0 || n_seeds < MARKS_SEEDS_MIN || is_one_shape
+    n_missed == 0
 }
 
 #[cfg(not(feature = "marks"))]
-fn marks_are_hit(_: u64, _: bool) -> bool {
+fn marks_are_hit() -> bool {
     true
 }

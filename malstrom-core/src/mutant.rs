@@ -36,7 +36,8 @@ mutants! {
     SavedForgotten: "a bin touched behind the cut is encoded as it is now",
     ChangeUnmarked: "a bin that is touched is not marked as changed",
     TouchedFrozenUnmarked: "a bin touched while frozen is not marked as changed once it is encoded",
-    AbandonedUnmarked: "a bin touched while frozen for a given-up snapshot is not marked as changed",
+    AbandonedUnmarked: "bins frozen for a given-up snapshot count as written (both the mark they had and the new one of \
+                        those that were touched are lost: either alone keeps the change)",
     EmptiedCarried: "the block of a bin that is empty now is carried over",
     BaseTaken: "a snapshot builds upon the one taken before, committed or not",
     SnapshotIdReused: "the id of a given-up snapshot is given to the next",
@@ -46,7 +47,8 @@ mutants! {
     AppendAssumed: "an append whose end is not known is taken to have succeeded",
     ClaimUnchecked: "a claim is not checked against what lies behind it in the log",
     CommitUnchecked: "a commit is not checked against its own claim",
-    FenceIgnored: "commits of fenced coordinators count",
+    FenceIgnored: "a fenced coordinator commits behind the newer claim, and readers count it (either alone is harmless: \
+                   nothing is appended behind a claim, and what is would be void)",
     GenerationIgnored: "a worker obeys any generation",
     ReportsOfAnyGeneration: "the coordinator believes workers of any generation",
     ClaimTrimmed: "the newest claim is trimmed",
@@ -85,6 +87,18 @@ mutants! {
     LatenessIgnored: "a record that is late opens its window again",
     FloorForgotten: "what operators were told of event time is not restored",
     CombinedHeld: "records combined before an exchange are held back at a barrier",
+    SinkRecoveredUnopened: "a sink is recovered before it is opened (seed 0)",
+    FinishedUnsettled: "the last transactions of a finished job are not settled by a successor (seeds 36/0, 6/6, 131/5)",
+    FailedReadIsDamage: "a read that failed once is taken for damage (seeds 37/1, 86/5)",
+    TrimmedReadBelieved: "a log that is trimmed while it is read is believed as it was read, hole or not (seeds 3703/4, \
+                          5052/3)",
+    HoleBelieved: "a log that seems to have a hole is not read again (seed 25818/6)",
+    ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
+    ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
+    SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
+    ShortListingBelieved: "a coordinator believes a listing that ends below what it has written itself (seed 5019935/5)",
+    LostEndAwaited: "a log whose end is gone is waited for without end (seeds 5010397/7, 5011352/8, 5013093/3)",
+    PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",
 }
 
 #[cfg(not(feature = "mutants"))]

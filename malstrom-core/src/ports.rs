@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::coordinator::JobEvent;
 use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
+use crate::limits::ENCODE_SLICE_BYTES;
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
 /// Nanoseconds on a clock that never goes back. The clocks of all workers agree, also those of a later process of the job,
@@ -51,6 +52,10 @@ pub trait WorkerPort {
     fn channel_from(&mut self, edge: EdgeId, from: WorkerId, decoder: Decoder) -> Box<dyn ParcelReceiver>;
     /// The time now.
     fn now(&self) -> Nanos;
+    /// State to be encoded between two batches, in bytes; at least one bin.
+    fn slice_bytes(&self) -> usize {
+        ENCODE_SLICE_BYTES
+    }
 }
 
 /// A future that need not leave its thread.

@@ -47,6 +47,10 @@ impl Facts {
         *self = Self { generation, ..Self::default() };
     }
 
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// Forgets the workers from `first` on: they are gone as they should be.
     pub(super) fn forget(&mut self, first: u32) {
         self.workers.retain(|worker, _| worker.0 < first);

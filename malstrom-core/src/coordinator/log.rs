@@ -64,6 +64,9 @@ impl Coordinator {
         for number in numbers.into_iter().take(LOG_ENTRIES_MAX) {
             let Some(entry) = self.read_entry(number).await? else {
                 mark::hit(Mark::LogTrimmedWhileRead);
+                if mutant::is(Mutant::TrimmedReadBelieved) {
+                    continue;
+                }
                 return Ok(None);
             };
             entries.push((number, entry));
@@ -104,7 +107,9 @@ impl Coordinator {
         // below other entries claims nothing, and would make readers take them for fenced.
         match self.behind(number).await.map_err(|error| Failure::again(error.to_string()))? {
             Behind::Nothing => {}
-            Behind::Successor(by) if by > generation => return Err(self.fenced(Some(by))),
+            Behind::Successor(by) if by > generation && !mutant::is(Mutant::ClaimAlwaysWithdrawn) => {
+                return Err(self.fenced(Some(by)));
+            }
             Behind::Successor(_) | Behind::Others => {
                 mark::hit(Mark::ClaimWithdrawn);
                 let path = log::path(number);
@@ -131,6 +136,10 @@ impl Coordinator {
     /// Appends a commit. When this returns, the snapshot is committed.
     pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
         let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
+        while mutant::is(Mutant::FenceIgnored) && matches!(self.read_entry(self.log.next).await, Ok(Some(_)))
+        {
+            self.log.next += 1;
+        }
         if let Appended::Taken(by) = self.append(&entry).await? {
             mark::hit(Mark::CommitFenced);
             return Err(self.fenced(by));

@@ -87,7 +87,7 @@ pub struct Mailbox {
 struct Inner {
     facts: Facts,
     requests: VecDeque<Request>,
-    cancel: Option<Reply<()>>,
+    cancels: Vec<Reply<()>>,
     is_cancelled: bool,
     is_closed: bool,
     status: Status,
@@ -112,7 +112,13 @@ impl Mailbox {
             }
             Event::Request(Request::Cancel(reply)) => {
                 inner.is_cancelled = true;
-                inner.cancel = Some(reply);
+                // Whoever asks again is answered too; the job ends soon, but not before who asks without end.
+                if inner.cancels.len() >= REQUESTS_QUEUED_MAX {
+                    let n_waiting = inner.cancels.len();
+                    drop(inner);
+                    return reply(Err(RequestError::Busy { operation: "cancel", n_waiting }));
+                }
+                inner.cancels.push(reply);
             }
             Event::Request(request) => {
                 let n_waiting = inner.requests.len();
@@ -138,19 +144,28 @@ impl Mailbox {
         inner.status.phase = super::JobPhase::Stopped;
         inner.status.operation = None;
         let requests = std::mem::take(&mut inner.requests);
-        let cancel = inner.cancel.take();
+        let cancels = std::mem::take(&mut inner.cancels);
         drop(inner);
         if mutant::is(Mutant::RequestsForgotten) {
             return;
         }
         requests.into_iter().for_each(|request| request.refuse(RequestError::NotRunning));
-        if let Some(reply) = cancel {
-            reply(Ok(()));
-        }
+        cancels.into_iter().for_each(|reply| reply(Ok(())));
     }
 
     pub(super) fn with_facts<T>(&self, look: impl FnOnce(&mut Facts) -> T) -> T {
         look(&mut self.inner.borrow_mut().facts)
+    }
+
+    /// What the workers of a generation have reported, for the simulator: what is of another must not change it.
+    pub(crate) fn known(&self) -> (Generation, String) {
+        let facts = &self.inner.borrow().facts;
+        (facts.generation(), format!("{facts:?}"))
+    }
+
+    /// How the job stands, for the simulator.
+    pub(crate) fn status(&self) -> Status {
+        self.inner.borrow().status.clone()
     }
 
     pub(super) fn forget_workers(&self, first: u32) {

@@ -18,7 +18,8 @@ use super::{Coordinator, RecoveryReport};
 use crate::ids::WorkerId;
 use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::mark::{self, Mark};
-use crate::ports::{LocalFuture, SendFuture, StoreError};
+use crate::mutant::{self, Mutant};
+use crate::ports::{LocalFuture, Nanos, SendFuture, StoreError};
 use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
@@ -116,12 +117,16 @@ impl Coordinator {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
             let readable = entries.iter().filter_map(|(_, entry)| entry.as_ref().ok());
             let newest = readable.map(LogEntry::generation).max().unwrap_or_default();
-            if self.generation.0 > 0 && newest > self.generation {
+            if self.generation.0 > 0 && newest > self.generation && !mutant::is(Mutant::ClaimsFought) {
                 return Err(self.fenced(Some(newest)));
             }
             let resolution = match resolve(&self.config.job, entries) {
                 // A listing that lags behind a log which is trimmed meanwhile looks as if something was missing.
-                Err(Refusal::Hole { .. }) if attempt < LOG_APPEND_ATTEMPTS_MAX => {
+                Err(Refusal::Hole { .. })
+                    if attempt < LOG_APPEND_ATTEMPTS_MAX
+                        && !mutant::is(Mutant::HoleBelieved)
+                        && !mutant::is(Mutant::TrimmedReadBelieved) =>
+                {
                     mark::hit(Mark::HoleRetried);
                     self.host.sleep(self.backoff(attempt)).await;
                     continue;
@@ -131,7 +136,10 @@ impl Coordinator {
             // The log does not end below what this coordinator has written to it. A listing that lags behind shows it
             // so if all that it lacks lies behind a gap that was trimmed: then no number leads there. If it stays so, the
             // end of the log is gone, and what is left is all there is.
-            if resolution.next_number < self.log.next && attempt < LOG_APPEND_ATTEMPTS_MAX {
+            let is_last = attempt == LOG_APPEND_ATTEMPTS_MAX && !mutant::is(Mutant::LostEndAwaited);
+            let is_behind =
+                resolution.next_number < self.log.next && !mutant::is(Mutant::ShortListingBelieved);
+            if is_behind && !is_last {
                 mark::hit(Mark::HoleRetried);
                 self.host.sleep(self.backoff(attempt)).await;
                 continue;
@@ -139,7 +147,7 @@ impl Coordinator {
             if !resolution.void.is_empty() {
                 mark::hit(Mark::VoidCommit);
             }
-            if resolution.next_generation <= self.generation {
+            if resolution.next_generation <= self.generation && !mutant::is(Mutant::ShortListingBelieved) {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
             }
             if resolution.state == JobState::Finished && last_transactions(&resolution).is_empty() {
@@ -165,6 +173,8 @@ impl Coordinator {
         if self.host.now().since(self.running_since) >= restarts.stable_after && self.running_since.0 > 0 {
             self.n_restarts = 0;
         }
+        // It counts once: what fails from here on without having run again is another failure in a row.
+        self.running_since = Nanos(0);
         if self.n_restarts >= restarts.n_max {
             return Err(JobError::GivenUp { n_restarts: self.n_restarts, reason: reason.to_owned() });
         }
@@ -185,6 +195,9 @@ impl Coordinator {
             return Ok(());
         };
         mark::hit(Mark::FinishedSettled);
+        if mutant::is(Mutant::FinishedUnsettled) {
+            return Ok(());
+        }
         self.publish_status(JobPhase::Finishing, Some("finish"));
         self.config.n_bins = candidate.manifest.n_bins;
         self.start_workers(0, 1).await?;

@@ -76,6 +76,10 @@ impl Grammar {
                     Barrier::Snapshot(id) => self.snapshot.replace(id) < Some(id),
                     Barrier::Route(version) => self.route.replace(version) < Some(version),
                 };
+                if matches!(barrier, Barrier::Route(_)) {
+                    // Behind it every promise is made anew.
+                    self.watermark = None;
+                }
                 if grows { Ok(()) } else { Err(Ungrammatical::BarrierAgain { barrier }) }
             }
             Control::Idle => Ok(()),
@@ -105,6 +109,14 @@ mod tests {
         let at = |time| Control::Watermark(Timestamp(time));
         assert_eq!(first_fault(&[at(1), at(1), Control::Idle, at(2)]), None);
         assert_eq!(first_fault(&[at(2), Control::Idle, at(1)]), Some(2));
+    }
+
+    #[test]
+    fn behind_a_route_a_watermark_may_be_lower() {
+        let at = |time| Control::Watermark(Timestamp(time));
+        let route = Control::Barrier(Barrier::Route(RouteVersion(1)));
+        assert_eq!(first_fault(&[at(2), route, at(1), at(0)]), Some(3));
+        assert_eq!(first_fault(&[at(2), snapshot(1), at(1)]), Some(2));
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl<T> Channels<T> {
     /// Adds a channel that is there from the beginning: until it speaks, nobody knows what it will bring, and the
     /// others' watermarks wait for it.
     pub(crate) fn add(&mut self, input: Box<dyn Receive<T>>) {
-        self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle: false });
+        let is_idle = mutant::is(Mutant::SilentIdle);
+        self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle });
     }
 
     /// Adds a channel to a stage that runs already. Its sender has nothing before a route gives it something, so it is
@@ -198,7 +199,7 @@ impl<T> Channels<T> {
                 channel.at = At::Open;
             }
         }
-        if let Barrier::Route(_) = barrier {
+        if matches!(barrier, Barrier::Route(_)) && !mutant::is(Mutant::PromisesKept) {
             // What a sender promised, it promised for the partitions it had. A channel at the least time holds the
             // merged watermark until it has spoken again, and cannot take it back.
             for channel in &mut self.channels {

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::{AnyBatch, Batch, Data, Parcel, ParcelReceiver, ParcelSender};
+#[cfg(debug_assertions)]
+use crate::element::Grammar;
 use crate::element::{Control, Record};
 use crate::limits::{BATCH_RECORDS, CHANNEL_MESSAGES_MAX};
 use crate::mutant::{self, Mutant};
@@ -20,6 +22,9 @@ pub(crate) enum Message<T> {
 pub(crate) trait Transmit<T> {
     fn try_send(&mut self, message: Message<T>) -> Result<(), Message<T>>;
     fn recycled(&mut self) -> Option<Box<Batch<T>>>;
+    fn batch_records(&self) -> usize {
+        BATCH_RECORDS
+    }
 }
 
 /// The receiving end of a channel, with its type known.
@@ -87,6 +92,10 @@ impl<T: Data> Transmit<T> for Remote<Box<dyn ParcelSender>> {
     fn recycled(&mut self) -> Option<Box<Batch<T>>> {
         self.0.recycled().and_then(|batch| batch.into_any().downcast().ok())
     }
+
+    fn batch_records(&self) -> usize {
+        self.0.batch_records()
+    }
 }
 
 impl<T: Data> Receive<T> for Remote<Box<dyn ParcelReceiver>> {
@@ -124,17 +133,28 @@ pub(crate) struct Lane<T> {
     channel: Box<dyn Transmit<T>>,
     building: Box<Batch<T>>,
     waiting: VecDeque<Message<T>>,
+    batch_records: usize,
+    /// What is put into a channel is what every stage and every transport relies on, so its order is checked here.
+    #[cfg(debug_assertions)]
+    grammar: Grammar,
 }
 
 impl<T> Lane<T> {
     pub(crate) fn new(channel: Box<dyn Transmit<T>>) -> Self {
-        Self { channel, building: Box::default(), waiting: VecDeque::new() }
+        Self {
+            batch_records: channel.batch_records(),
+            channel,
+            building: Box::default(),
+            waiting: VecDeque::new(),
+            #[cfg(debug_assertions)]
+            grammar: Grammar::default(),
+        }
     }
 
     #[inline(always)]
     pub(crate) fn push(&mut self, record: Record<T>) {
         self.building.push(record);
-        if self.building.len() >= BATCH_RECORDS {
+        if self.building.len() >= self.batch_records {
             self.flush();
         }
     }
@@ -170,6 +190,14 @@ impl<T> Lane<T> {
     }
 
     fn send(&mut self, message: Message<T>) {
+        #[cfg(debug_assertions)]
+        {
+            let result = match &message {
+                Message::Batch(_) => self.grammar.record(),
+                Message::Control(control) => self.grammar.control(*control),
+            };
+            assert_eq!(result, Ok(()), "what goes into a channel keeps to the grammar of a stream");
+        }
         self.waiting.push_back(message);
         self.drain();
     }

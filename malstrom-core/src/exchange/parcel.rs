@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::element::{Control, Record, Timestamp};
+use crate::limits::BATCH_RECORDS;
 
 /// What can be sent to another worker.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -206,6 +207,10 @@ pub trait ParcelSender {
     fn try_send(&mut self, parcel: Parcel) -> Result<(), Parcel>;
     /// A batch whose memory can be used again, if the receiver has returned one.
     fn recycled(&mut self) -> Option<Box<dyn AnyBatch>>;
+    /// Records after which a batch is sent though more could follow at once.
+    fn batch_records(&self) -> usize {
+        BATCH_RECORDS
+    }
 }
 
 /// The receiving end of a bounded channel between two workers.

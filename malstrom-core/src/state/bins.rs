@@ -223,11 +223,14 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
         // What an abandoned snapshot still waited for has changed since its cut if it was touched.
+        if mutant::is(Mutant::AbandonedUnmarked) {
+            self.saved.clear();
+            while let Some(bin) = self.frozen.pop() {
+                self.bins[bin].changed_at = SnapshotId(0);
+            }
+        }
         let touched = std::mem::take(&mut self.saved).into_iter().enumerate();
         for (bin, _) in touched.filter(|(_, saved)| !saved.keys.is_empty()) {
-            if mutant::is(Mutant::AbandonedUnmarked) {
-                continue;
-            }
             mark::hit(Mark::AbandonedBinMarked);
             self.bins[bin].changed_at = self.epoch;
         }

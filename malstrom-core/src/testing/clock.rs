@@ -61,6 +61,11 @@ pub(super) enum Event {
     Fault(Fault),
     Ask(Ask),
     Launch,
+    /// A coordinator stands still.
+    Pause {
+        of: usize,
+        time: Duration,
+    },
     Resume(usize),
     Calm,
 }
@@ -90,6 +95,7 @@ impl Event {
             Self::Fault(_) => ("fault", 0),
             Self::Ask(_) => ("request", 0),
             Self::Launch => ("launch", 0),
+            Self::Pause { of, .. } => ("pause of coordinator", *of as u64),
             Self::Resume(of) => ("resume of coordinator", *of as u64),
             Self::Calm => ("calm", 0),
         }
@@ -123,6 +129,8 @@ pub(super) struct Core {
     pub(super) now: u64,
     n_events: u64,
     events: BTreeMap<(u64, u64), Event>,
+    /// What is to be scheduled while a part of this is in use.
+    pub(super) events_due: Vec<(Duration, Event)>,
     pub(super) rng: Rng,
     pub(super) trace: Trace,
     pub(super) objects: Objects,
@@ -132,6 +140,11 @@ pub(super) struct Core {
     /// When the last message on a link arrives: what follows comes later.
     links: BTreeMap<(u8, usize, usize), u64>,
     pub(super) is_calm: bool,
+    /// A coordinator has begun to work since the job was last said to be finished. That is right only if the commit which
+    /// says so was damaged.
+    pub(super) is_reopened: bool,
+    /// Sources out of a thousand whose partitions are found one after another.
+    pub(super) growing_per_mille: u64,
     /// Since when.
     pub(super) calm_at: u64,
     n_tokens: u64,
@@ -145,6 +158,7 @@ impl Core {
             now: 1,
             n_events: 0,
             events: BTreeMap::new(),
+            events_due: Vec::new(),
             rng,
             trace: Trace::default(),
             objects,
@@ -152,6 +166,8 @@ impl Core {
             violations: Vec::new(),
             links: BTreeMap::new(),
             is_calm,
+            is_reopened: false,
+            growing_per_mille: 0,
             calm_at: 0,
             n_tokens: 0,
             n_unanswered: BTreeMap::new(),
@@ -188,6 +204,11 @@ impl Core {
         let (what, which) = event.describe();
         self.trace.decision(self.now, what, which);
         Some(event)
+    }
+
+    /// Nothing of what was to happen does.
+    pub(super) fn forget_events(&mut self) {
+        self.events.clear();
     }
 
     pub(super) fn note(&mut self, text: String) {

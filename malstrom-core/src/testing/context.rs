@@ -20,6 +20,8 @@ use crate::ports::Nanos;
 
 /// Partitions of a source at most.
 const PARTITIONS_MAX: u64 = 5;
+/// How often a partition that has nothing left looks whether its source still grows.
+const GROWTH_POLL: Duration = Duration::from_millis(20);
 /// Records of a partition at most.
 const PARTITION_RECORDS_MAX: u64 = 160;
 
@@ -33,6 +35,8 @@ struct Inner {
     spread: Duration,
     rng: RefCell<Rng>,
     sinks: RefCell<BTreeMap<String, SinkLog>>,
+    /// Of each source, how many partitions were found and how many there are going to be.
+    found: RefCell<BTreeMap<String, (u64, u64)>>,
     n_errors_due: Cell<u32>,
 }
 
@@ -91,6 +95,7 @@ impl SimContext {
             spread,
             rng,
             sinks: RefCell::new(BTreeMap::new()),
+            found: RefCell::new(BTreeMap::new()),
             n_errors_due: Cell::new(0),
         }))
     }
@@ -143,6 +148,33 @@ impl SimContext {
     /// Has some call of a user's code fail.
     pub(super) fn fail_once(&self) {
         self.0.n_errors_due.set(self.0.n_errors_due.get() + 1);
+    }
+
+    /// The job's history is taken back: generations are counted anew.
+    pub(super) fn rewind(&self) {
+        self.0.sinks.borrow_mut().values_mut().for_each(|log| log.fence = Generation(0));
+    }
+
+    /// Whether every partition of every source was found.
+    pub(super) fn has_found_all(&self) -> bool {
+        self.0.found.borrow().values().all(|(found, all)| found == all)
+    }
+
+    /// How many of `n` partitions of a source are there by now.
+    fn n_there(&self, source: &str, n: u64) -> u64 {
+        let mut core = self.0.core.lock();
+        let is_growing = self.fixed(&format!("{source} grows")).per_mille(core.growing_per_mille);
+        let every = self.0.spread.as_nanos() as u64 / n;
+        let n_there = match is_growing && !core.is_calm {
+            true => n.min(1 + core.now / every.max(1)),
+            false => n,
+        };
+        let mut found = self.0.found.borrow_mut();
+        let before = found.insert(source.to_owned(), (n_there, n));
+        if before.is_some_and(|(before, _)| before < n_there) {
+            core.counts.add("source: partition found while the job ran");
+        }
+        n_there
     }
 
     pub(super) fn calm(&self) {
@@ -199,6 +231,7 @@ impl Source for SimSource {
     fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
         self.context.may_fail("name partitions")?;
         let n = self.context.fixed(&self.name).between(1, PARTITIONS_MAX);
+        let n = self.context.n_there(&self.name, n);
         Ok((0..n).map(|partition| format!("{}{partition}", self.name)).collect())
     }
 
@@ -220,10 +253,14 @@ impl Source for SimSource {
             n_records,
             gap,
             next: position.unwrap_or(0),
+            source: self.name.clone(),
             times: self.context.fixed(&self.name).per_mille(750).then(|| Times {
                 first: 2 * rng.below(20) as i64 + i64::from(gap >= IDLE_AFTER),
                 // Some partitions run through event time much faster than others.
                 step: 2 * [1, 3, 50][rng.below(3) as usize],
+                jump_at: rng.below(n_records + 1),
+                jump: [0, 0, 1000, 1 << 40, 1 << 62][rng.below(5) as usize],
+                end: rng.per_mille(300).then_some(Timestamp::MAX),
             }),
         })
     }
@@ -235,11 +272,17 @@ impl Source for SimSource {
 struct Times {
     first: i64,
     step: i64,
+    /// From this record on all times are later by `jump`.
+    jump_at: u64,
+    jump: i64,
+    /// The watermark behind the last record, if it is not just one step further.
+    end: Option<Timestamp>,
 }
 
 impl Times {
     fn of(self, seq: u64) -> Timestamp {
-        Timestamp(self.first + self.step * seq as i64)
+        let jump = if seq >= self.jump_at { self.jump } else { 0 };
+        Timestamp(self.first + self.step * seq as i64 + jump)
     }
 }
 
@@ -257,6 +300,7 @@ pub struct SimReader {
     n_records: u64,
     gap: Duration,
     next: u64,
+    source: String,
     times: Option<Times>,
 }
 
@@ -276,7 +320,18 @@ impl Read for SimReader {
         let n_max = self.context.0.rng.borrow_mut().between(1, 12).min(cx.n_records_max as u64);
         for _ in 0..n_max {
             if self.next >= self.n_records {
+                // As long as another partition may come to be, the source has not ended.
+                let found = self.context.0.found.borrow().get(&self.source).copied();
+                if found.is_some_and(|(found, all)| found < all) {
+                    return Ok(ReadStatus::Wait(Some(cx.now.after(GROWTH_POLL))));
+                }
+                if self.times.is_some_and(|times| times.end.is_some()) {
+                    self.context.0.core.lock().counts.add("time: a watermark at its maximum");
+                }
                 return Ok(ReadStatus::Ended);
+            }
+            if self.times.is_some_and(|times| times.jump > 0 && times.jump_at == self.next) {
+                self.context.0.core.lock().counts.add("time: event time jumps");
             }
             if self.due(self.next) > cx.now {
                 return Ok(ReadStatus::Wait(Some(self.due(self.next))));
@@ -295,7 +350,8 @@ impl Read for SimReader {
     }
 
     fn watermark(&self) -> Option<Timestamp> {
-        self.times.map(|times| times.of(self.next))
+        let end = |times: Times| times.end.filter(|_| self.next >= self.n_records);
+        self.times.map(|times| end(times).unwrap_or_else(|| times.of(self.next)))
     }
 }
 

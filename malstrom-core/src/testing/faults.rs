@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::kinds;
 use super::rng::Rng;
 use super::wires::Network;
+use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
 
 /// Something that goes wrong at a moment of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Fault {
     /// A worker is gone from one step to the next.
     CrashWorker,
@@ -16,12 +20,18 @@ pub(super) enum Fault {
     CrashCoordinator,
     /// The coordinator stands still while its workers go on; a successor starts; the first goes on after this time.
     PauseCoordinator(Duration),
+    /// Like a pause, at its next call of a kind.
+    PauseAt(Moment, Side, Duration),
     /// A worker takes this long for a step, for as long again times ten.
     SlowWorker(Duration),
     /// The next worker to be started never comes up, and perhaps nobody says so.
     NoStart,
     /// An object of the newest commit is harmed.
     Damage,
+    /// An object of every commit in the log is harmed.
+    DamageAll,
+    /// The log's entry of a claim is harmed.
+    DamageClaim,
     /// The log's entry of the newest commit is harmed.
     DamageEntry,
     /// Nothing can be written for this time.
@@ -34,26 +44,64 @@ pub(super) enum Fault {
     Cut { choice: u64, is_both_ways: bool, time: Duration },
 }
 
+/// Where a coordinator stands still: at its next call of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Moment {
+    /// The put of its claim.
+    Claim,
+    /// The put of a commit.
+    Commit,
+    /// Reading an entry of the log: at its start, or when it checks its own claim.
+    ReadEntry,
+    /// Listing the log.
+    ListLog,
+    /// Deleting an entry of the log.
+    Trim,
+    /// Deleting an object.
+    Collect,
+}
+
+/// On which side of the effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Side {
+    Before,
+    Behind,
+}
+
+impl Side {
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Before => "coordinator: pause before a call of its store takes effect",
+            Self::Behind => "coordinator: pause behind the effect of a call of its store",
+        }
+    }
+}
+
 /// How the details of a fault are drawn.
 type DrawFault = fn(&mut Rng) -> Fault;
 
 /// Something that is asked of the coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ask {
     Rescale(u32),
     Snapshot,
     Savepoint,
     /// A savepoint without a name.
     Nameless,
+    /// As many workers as the swarm ever has.
+    RescaleToMost,
+    /// The scale that it has.
+    RescaleToSame,
     /// So many snapshots at once that some must be refused.
     Flood,
     Suspend,
     Cancel,
 }
 
-/// All that is going to happen to a run besides the job itself.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
+/// All that is going to happen to a run besides the job itself. It is drawn from a seed, or was written down when a seed
+/// showed a fault: then it stays what it is when other seeds draw something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
     pub(super) n_workers: u32,
     pub(super) n_bins: u32,
     /// Commits that are kept.
@@ -62,6 +110,13 @@ pub(super) struct Plan {
     pub(super) stray_per_mille: u64,
     pub(super) snapshot_interval: Option<Duration>,
     pub(super) channel_capacity: usize,
+    /// Records in a batch between workers at most.
+    pub(super) batch_records: usize,
+    /// State that is encoded or sent between two batches, in bytes.
+    #[serde(default = "slice_bytes")]
+    pub(super) slice_bytes: usize,
+    /// Whether partitions are found one after another while the job runs, out of a thousand sources.
+    pub(super) growing_per_mille: u64,
     /// Whether all that crosses a channel or a link goes through its bytes.
     pub(super) by_bytes: bool,
     /// The usual delays, in microseconds at most.
@@ -70,12 +125,18 @@ pub(super) struct Plan {
     pub(super) store_us_max: u64,
     pub(super) store_faults_per_mille: u64,
     pub(super) store_slow_per_mille: u64,
+    /// Listings that lag behind, besides those that follow from the faults.
+    #[serde(default)]
+    pub(super) stale_listings_per_mille: u64,
     pub(super) snapshot_deadline: Duration,
     pub(super) chaos: Duration,
     pub(super) faults: Vec<(Duration, Fault)>,
     pub(super) asks: Vec<(Duration, Ask)>,
     /// How many processes there are, and what the links between them do.
+    #[serde(default)]
     pub(super) network: Network,
+    /// Whether the finished job is taken back to an older commit and run to its end once more.
+    pub(super) is_taken_back: bool,
 }
 
 impl Plan {
@@ -88,17 +149,22 @@ impl Plan {
             stray_per_mille: 0,
             snapshot_interval: Some(Duration::from_millis(200)),
             channel_capacity: 8,
+            batch_records: BATCH_RECORDS,
+            slice_bytes: ENCODE_SLICE_BYTES,
+            growing_per_mille: 0,
             by_bytes: false,
             message_us_max: 100,
             step_us_max: 50,
             store_us_max: 500,
             store_faults_per_mille: 0,
             store_slow_per_mille: 0,
+            stale_listings_per_mille: 0,
             snapshot_deadline: Duration::from_millis(1500),
             chaos: Duration::ZERO,
             faults: Vec::new(),
             asks: Vec::new(),
             network: Network::NONE,
+            is_taken_back: false,
         }
     }
 
@@ -132,7 +198,7 @@ impl Plan {
         }
         plan.snapshot_deadline = Duration::from_millis([100, 300, 1500][rng.below(3) as usize]);
         let draw = |rng: &mut Rng| Duration::from_micros(rng.below(chaos_ms * 1000));
-        let kinds: [(u64, DrawFault); 10] = [
+        let kinds: [(u64, DrawFault); 12] = [
             (300, |_| Fault::CrashWorker),
             (300, |_| Fault::CrashCoordinator),
             (300, |rng| Fault::PauseCoordinator(rng.micros(1000, 3_000_000))),
@@ -141,6 +207,8 @@ impl Plan {
             (300, |_| Fault::UserError),
             (40, |_| Fault::Damage),
             (40, |_| Fault::DamageEntry),
+            (40, |_| Fault::DamageClaim),
+            (15, |_| Fault::DamageAll),
             (80, |rng| Fault::FullDisk(rng.micros(10_000, 1_500_000))),
             (60, |rng| Fault::TimeJump(rng.micros(10_000, 3_000_000))),
         ];
@@ -151,10 +219,8 @@ impl Plan {
                 }
             }
         }
-        // One coordinator may have read an entry before it was harmed, and restore it after another could not read it and
-        // has retracted what it made visible. No log can find that out, so only one coordinator is alive at such a time.
-        if plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::PauseCoordinator(_))) {
-            plan.faults.retain(|(_, fault)| *fault != Fault::DamageEntry);
+        if rng.per_mille(150) {
+            plan.stale(rng, chaos_ms);
         }
         let asks: [fn(&mut Rng) -> Ask; 5] = [
             |rng| {
@@ -180,11 +246,26 @@ impl Plan {
         if rng.per_mille(30) {
             plan.asks.push((draw(rng), Ask::Flood));
         }
-        if rng.per_mille(200) {
-            plan.hurry(rng, chaos_ms);
-        }
         // From a stream of its own: what else a seed draws does not depend on it.
         plan.cut_into_processes(&mut rng.clone().fork(), chaos_ms);
+        if rng.per_mille(200) {
+            plan.hurry(rng, chaos_ms);
+            if rng.per_mille(500) {
+                plan.only_hurry();
+            }
+        }
+        plan.is_taken_back = rng.per_mille(300);
+        plan.batch_records = [1, 2, 7, BATCH_RECORDS][rng.below(4) as usize];
+        plan.slice_bytes = [1, 200, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES][rng.below(4) as usize];
+        if rng.per_mille(250) {
+            plan.growing_per_mille = 500;
+        }
+        if rng.per_mille(120) {
+            plan.crowd(rng, chaos_ms);
+        }
+        if rng.per_mille(100) {
+            plan.give_up(rng, chaos_ms);
+        }
         plan
     }
 
@@ -202,10 +283,149 @@ impl Plan {
         }
     }
 
+    /// Coordinators that stand still between two calls of their store while one successor after another goes on, commits
+    /// and trims the log past them.
+    fn stale(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        self.n_retained = if rng.per_mille(700) { 1 } else { self.n_retained };
+        self.snapshot_interval = Some(rng.micros(5000, 40_000));
+        self.message_us_max = self.message_us_max.min(200);
+        self.store_us_max = self.store_us_max.min(1000);
+        self.store_faults_per_mille = self.store_faults_per_mille.min(5);
+        self.store_slow_per_mille = self.store_slow_per_mille.min(10);
+        self.stale_listings_per_mille = [0, 50, 150][rng.below(3) as usize];
+        for _ in 0..rng.between(1, 4) {
+            let mut at = Duration::from_micros(rng.below(chaos_ms * 700));
+            let moments = [
+                Moment::Claim,
+                Moment::Commit,
+                Moment::ReadEntry,
+                Moment::ListLog,
+                Moment::Trim,
+                Moment::Collect,
+            ];
+            let moment = moments[[0, 0, 1, 1, 2, 3, 4, 5][rng.below(8) as usize]];
+            let side = if rng.per_mille(600) { Side::Before } else { Side::Behind };
+            self.faults.push((at, Fault::PauseAt(moment, side, rng.micros(200_000, 2_500_000))));
+            if matches!(moment, Moment::Claim | Moment::ReadEntry | Moment::ListLog) {
+                let fault = if rng.per_mille(500) { Fault::CrashWorker } else { Fault::CrashCoordinator };
+                self.faults.push((at + rng.micros(10, 5000), fault));
+            }
+            for _ in 0..rng.between(1, 3) {
+                at += rng.micros(100_000, 600_000);
+                self.faults.push((at, Fault::CrashCoordinator));
+            }
+        }
+    }
+
+    /// Leaves out all that could hold up a step of a rescale, so that nothing explains one that is late.
+    fn only_hurry(&mut self) {
+        let slow = Duration::from_millis(40);
+        self.faults.retain(|(_, fault)| matches!(fault, Fault::SlowWorker(_) | Fault::FullDisk(_)));
+        for (_, fault) in &mut self.faults {
+            if let Fault::SlowWorker(step) = fault {
+                *step = slow.min(*step);
+            }
+        }
+        self.message_us_max = self.message_us_max.min(2000);
+        self.store_slow_per_mille = 0;
+        self.network = Network::NONE;
+    }
+
+    /// The same, with every commit damaged halfway and the coordinator lost right behind.
+    #[must_use]
+    pub fn with_all_commits_damaged(mut self) -> Self {
+        self.snapshot_interval = Some(Duration::from_millis(40));
+        self.asks.clear();
+        self.faults = vec![(self.chaos / 2, Fault::DamageAll)];
+        self
+    }
+
+    /// Whether two coordinators may be alive at a time. An entry that is taken out of the log frees its number, so that the
+    /// two could claim one generation: then entries are harmed in other ways only.
+    pub(super) fn has_stale_coordinators(&self) -> bool {
+        let is_pause =
+            |(_, fault): &(Duration, Fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..));
+        self.faults.iter().any(is_pause)
+    }
+
+    /// Whether something may hold up a step of a rescale so long that it is given up.
+    pub(super) fn excuses_late_steps(&self) -> bool {
+        self.message_us_max > 2000
+            || self.network.has_links()
+            || self.faults.iter().any(|(_, fault)| match fault {
+                Fault::SlowWorker(step) => *step > Duration::from_millis(40),
+                Fault::FullDisk(_)
+                | Fault::Damage
+                | Fault::DamageEntry
+                | Fault::DamageAll
+                | Fault::DamageClaim => false,
+                _ => true,
+            })
+    }
+
+    /// Requests of every kind at almost the same time, so that each finds any other under way or waiting.
+    fn crowd(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        for _ in 0..rng.between(1, 3) {
+            let at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            for _ in 0..rng.between(2, 6) {
+                let ask = match rng.below(8) {
+                    0 | 1 => Ask::Snapshot,
+                    2 => Ask::Savepoint,
+                    3 => Ask::RescaleToSame,
+                    4 => Ask::RescaleToMost,
+                    5 => Ask::Rescale(1),
+                    6 => Ask::Rescale(rng.between(1, 5) as u32),
+                    _ if rng.per_mille(200) => Ask::Cancel,
+                    _ => Ask::Suspend,
+                };
+                self.asks.push((at + rng.micros(0, 60_000), ask));
+            }
+            if rng.per_mille(150) {
+                // A request that is soon over is cancelled at once, or never while it is under way.
+                let ask = if rng.per_mille(500) { Ask::Savepoint } else { Ask::Suspend };
+                self.asks.push((at, ask));
+                self.asks.push((at + rng.micros(100, 10_000), Ask::Cancel));
+            }
+        }
+    }
+
+    /// Snapshots that are given up one after another, since one worker cannot store its part, while slow ones still encode
+    /// theirs; now and then one is committed, or bins move.
+    fn give_up(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        self.n_workers = self.n_workers.max(2).min(self.n_bins);
+        self.n_retained = 3;
+        self.is_taken_back = true;
+        // One bin at a time: many are frozen still, and touched, when the snapshot is given up.
+        self.slice_bytes = 1;
+        for _ in 0..rng.between(1, 4) {
+            let mut at = Duration::from_micros(rng.below(chaos_ms * 800));
+            for _ in 0..rng.between(1, 3) {
+                self.faults.push((at, Fault::SlowWorker(rng.micros(2000, 25_000))));
+            }
+            for _ in 0..rng.between(2, 6) {
+                at += rng.micros(2000, 30_000);
+                self.faults.push((at, Fault::FullDisk(rng.micros(2000, 15_000))));
+                let ask =
+                    if rng.per_mille(850) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
+                self.asks.push((at, ask));
+                if rng.per_mille(200) {
+                    self.asks.push((at + rng.micros(500, 8000), Ask::Rescale(rng.between(1, 5) as u32)));
+                }
+            }
+        }
+    }
+
     /// Operations that follow one another closely while a worker lags behind.
     fn hurry(&mut self, rng: &mut Rng, chaos_ms: u64) {
         for _ in 0..rng.between(1, 3) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            if rng.per_mille(400) {
+                // One worker cannot store its part, and others still encode theirs when bins begin to move.
+                self.faults.push((at, Fault::FullDisk(rng.micros(20_000, 100_000))));
+                self.asks.push((at, Ask::Snapshot));
+                self.asks.push((at + rng.micros(500, 5000), Ask::Rescale(rng.between(1, 5) as u32)));
+                self.asks.push((at + rng.micros(5000, 30_000), Ask::Rescale(rng.between(1, 5) as u32)));
+            }
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
             if rng.per_mille(400) {
                 self.faults.push((at, Fault::FullDisk(rng.micros(1000, 100_000))));
@@ -220,13 +440,26 @@ impl Plan {
     }
 }
 
+/// What a plan that was written down before it had this has.
+fn slice_bytes() -> usize {
+    ENCODE_SLICE_BYTES
+}
+
 /// How often what was injected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounts(pub BTreeMap<&'static str, u64>);
 
 impl FaultCounts {
     pub(super) fn add(&mut self, kind: &'static str) {
+        debug_assert!(kinds::is_known(kind), "`{kind}` is not in the list of kinds");
         *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// Kinds that no run has had yet: a long run that lacks one tests less than it says.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let during = kinds::DURING.iter().copied().flatten().map(|(.., kind)| *kind);
+        kinds::ALL.iter().copied().chain(during).filter(|kind| !self.0.contains_key(kind)).collect()
     }
 
     /// Adds what another run had.

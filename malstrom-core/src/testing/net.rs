@@ -16,6 +16,7 @@ use crate::codec;
 use crate::coordinator::JobEvent;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
+use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
 use crate::ports::{Host, LocalFuture, Nanos, WorkerPort};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
@@ -40,6 +41,8 @@ pub(super) struct Net {
     pub(super) starts: BTreeMap<(usize, WorkerId), u64>,
     n_starts: u64,
     capacity: usize,
+    pub(super) batch_records: usize,
+    pub(super) slice_bytes: usize,
     by_bytes: bool,
     message_us_max: u64,
     /// Messages out of a thousand that come a second time, to somebody else.
@@ -73,6 +76,8 @@ impl Net {
             starts: BTreeMap::new(),
             n_starts: 0,
             capacity,
+            batch_records: BATCH_RECORDS,
+            slice_bytes: ENCODE_SLICE_BYTES,
             by_bytes,
             message_us_max,
             stray_per_mille: 0,
@@ -250,6 +255,10 @@ impl WorkerPort for SimPort {
     fn now(&self) -> Nanos {
         self.core.lock().nanos()
     }
+
+    fn slice_bytes(&self) -> usize {
+        self.net.borrow().slice_bytes
+    }
 }
 
 struct Sender {
@@ -281,6 +290,10 @@ impl ParcelSender for Sender {
 
     fn recycled(&mut self) -> Option<Box<dyn AnyBatch>> {
         self.net.borrow_mut().channels[self.channel].emptied.pop()
+    }
+
+    fn batch_records(&self) -> usize {
+        self.net.borrow().batch_records
     }
 }
 
@@ -394,6 +407,7 @@ impl Host for SimHost {
         let start = net.n_starts;
         net.starts.insert((self.of, worker), start);
         let mut core = self.core.lock();
+        core.check_start(self.of, generation);
         let delay = core.rng.micros(10, 5000);
         core.after(delay, Event::Start { of: self.of, generation, worker, n_bins, start });
     }
@@ -413,6 +427,7 @@ impl Host for SimHost {
     }
 
     fn send(&self, worker: WorkerId, command: Command) {
+        self.core.lock().check_order(self.of, &command);
         let mut net = self.net.borrow_mut();
         let Some(&to) = net.current.get(&(self.of, worker)) else { return };
         let command = net.through_bytes(command);
@@ -463,6 +478,9 @@ impl Host for SimHost {
     fn event(&self, event: JobEvent) {
         if !matches!(event, JobEvent::Steady { .. }) {
             let mut core = self.core.lock();
+            if let JobEvent::Running { generation, restored, .. } = &event {
+                core.check_running(self.of, *generation, *restored);
+            }
             match &event {
                 JobEvent::Snapshot(_) => core.counts.add("event: snapshot committed"),
                 JobEvent::SnapshotFailed { .. } => core.counts.add("event: snapshot given up"),
@@ -473,12 +491,16 @@ impl Host for SimHost {
             }
             let of = self.of;
             if let JobEvent::Recovering { reason, .. } = &event {
+                core.check_recovering(of, reason);
                 core.counts.add(match reason {
                     reason if reason.contains("step of the rescale") => "recovery: a step took too long",
                     reason if reason.contains("within") => "recovery: something else took too long",
                     _ => "recovery: other",
                 });
-                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 {
+                // A coordinator that knows more of its log than the store does tries again until it gives up.
+                let is_explained = core.objects.is_entry_lost && reason.contains("the job log ");
+                if core.is_calm && core.now > core.calm_at + SETTLED_AFTER.as_nanos() as u64 && !is_explained
+                {
                     core.violation(format!(
                         "I14: with no fault far and wide, coordinator {of} recovers: {reason}"
                     ));

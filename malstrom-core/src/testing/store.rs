@@ -1,11 +1,14 @@
 //! A store in simulated time. Calls take time, and fail in every way a port may: before the effect, after it, with the
 //! effect much later, too late for whoever waits. What was acknowledged is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use super::clock::{Event, Shared};
+use super::faults::{Moment, Side};
+use super::fences::Fences;
 use super::rng::Rng;
 use crate::ids::{Generation, SnapshotId};
 use crate::mutant;
@@ -15,7 +18,11 @@ use crate::worker::messages::ToWorker;
 
 /// A handle to the simulated store, as a coordinator sees it.
 #[derive(Clone, Debug)]
-pub(super) struct SimStore(pub(super) Shared);
+pub(super) struct SimStore {
+    pub(super) core: Shared,
+    /// The coordinator that it belongs to.
+    pub(super) of: usize,
+}
 
 /// What a call asks for.
 #[derive(Clone, Debug)]
@@ -39,7 +46,7 @@ pub(super) enum Answer {
 /// Who waits for the answer.
 #[derive(Debug)]
 pub(super) enum Caller {
-    Future(Arc<Mutex<Slot>>),
+    Future { slot: Arc<Mutex<Slot>>, of: usize },
     Worker { actor: usize },
 }
 
@@ -53,6 +60,8 @@ pub(super) struct Slot {
 #[derive(Debug)]
 struct Call {
     ask: Ask,
+    /// The coordinator that calls, if it is one.
+    of: Option<usize>,
     caller: Option<Caller>,
     answer: Option<Result<Answer, StoreError>>,
     /// The caller is told that it failed, whatever became of it.
@@ -77,10 +86,16 @@ pub(super) struct Objects {
     /// whoever restores it finds its objects gone and goes on to another, and the next collection trims it again.
     trimmed: BTreeSet<u64>,
     pub(super) is_damaged: bool,
+    /// An entry of the log was taken out: nobody can know what it said.
+    pub(super) is_entry_lost: bool,
+    pub(super) fences: Fences,
+    /// At the next such call its coordinator stands still.
+    pub(super) pauses: VecDeque<(Moment, Side, Duration)>,
     calls: BTreeMap<u64, Call>,
     n_calls: u64,
     /// Calls out of a thousand that fail, while the faults last.
     pub(super) faults_per_mille: u64,
+    pub(super) stale_per_mille: u64,
     pub(super) slow_per_mille: u64,
     /// Until then no put succeeds: the disk is full.
     pub(super) full_until: u64,
@@ -99,9 +114,13 @@ impl Objects {
             standing_claim: Generation(0),
             trimmed: BTreeSet::new(),
             is_damaged: false,
+            is_entry_lost: false,
+            fences: Fences::default(),
+            pauses: VecDeque::new(),
             calls: BTreeMap::new(),
             n_calls: 0,
             faults_per_mille: 0,
+            stale_per_mille: 0,
             slow_per_mille: 0,
             full_until: 0,
             latency_us_max: 2000,
@@ -145,50 +164,104 @@ impl Objects {
         needed.filter(|object| !self.objects.contains_key(&object.path)).map(|o| o.path.clone()).collect()
     }
 
-    fn note_entry(&mut self, number: u64, entry: LogEntry) {
+    fn note_entry(&mut self, number: u64, entry: LogEntry, by: Option<usize>) {
         match &entry {
             LogEntry::Claimed { generation, .. } => {
                 self.newest_claim = self.newest_claim.max(*generation);
                 if !self.trimmed.contains(&number) {
                     self.standing_claim = self.standing_claim.max(*generation);
+                    by.into_iter().for_each(|by| self.fences.claimed(by, *generation));
                 }
             }
             LogEntry::Committed { manifest, .. } if manifest.generation >= self.standing_claim => {
                 self.committed.insert(manifest.snapshot, manifest.routes.n_workers);
+                self.fences.committed(manifest.generation, manifest.snapshot);
             }
             LogEntry::Committed { .. } => {}
         }
         self.entries.insert(number, entry);
     }
 
-    /// Harms the log's entry of the newest commit; which, and how. Mostly an older commit stays readable.
-    pub(super) fn damage_entry(&mut self) -> Option<(&'static str, String)> {
-        let number = *self.entries.iter().rev().find(|(_, entry)| entry.manifest().is_some())?.0;
+    /// Takes the log back to one of its older commits that count, as if nothing had followed; which, if there is one.
+    pub(super) fn rewind(&mut self) -> Option<SnapshotId> {
+        let standing: Vec<SnapshotId> = self.standing().iter().map(|manifest| manifest.snapshot).collect();
+        let older = standing.get(1..).filter(|older| !older.is_empty())?;
+        let chosen = older[self.rng.below(older.len() as u64) as usize];
+        let is_chosen =
+            |entry: &LogEntry| entry.manifest().is_some_and(|manifest| manifest.snapshot == chosen);
+        let number = *self.entries.iter().rev().find(|(_, entry)| is_chosen(entry))?.0;
+        for (number, _) in self.entries.split_off(&(number + 1)) {
+            self.objects.remove(&log::path(number));
+        }
+        self.trimmed.retain(|trimmed| *trimmed < number);
+        self.newest_claim = self.entries.values().map(LogEntry::generation).max().unwrap_or_default();
+        self.standing_claim = self.newest_claim;
+        self.calls.clear();
+        self.fences.rewind();
+        Some(chosen)
+    }
+
+    /// Whether a coordinator is to stand still at this call, and for how long.
+    fn take_pause(&mut self, ask: &Ask) -> Option<(Moment, Side, Duration)> {
+        let moment = Moment::of(ask)?;
+        let at = self.pauses.iter().position(|(at, ..)| *at == moment)?;
+        self.pauses.remove(at)
+    }
+
+    /// Harms an object of every commit that counts; how many. The job must say that it cannot be restored.
+    pub(super) fn damage_all(&mut self) -> Option<(&'static str, String)> {
+        let mut paths = BTreeSet::new();
+        for manifest in self.standing() {
+            // One without state is restored all the same.
+            paths.insert(manifest.objects.first()?.path.clone());
+        }
+        for path in &paths {
+            let (bytes, _) = self.objects.get_mut(path)?;
+            let at = self.rng.below(bytes.len() as u64) as usize;
+            *bytes.get_mut(at)? ^= 1;
+        }
+        self.is_damaged |= !paths.is_empty();
+        (!paths.is_empty()).then(|| ("damage: an object of every commit", format!("{paths:?} are damaged")))
+    }
+
+    /// Harms the log's entry of the newest commit or claim; which, and how. Mostly an older commit stays readable.
+    pub(super) fn damage_entry(
+        &mut self,
+        is_claim: bool,
+        may_be_lost: bool,
+    ) -> Option<(&'static str, String)> {
+        let is_it = |entry: &LogEntry| entry.manifest().is_none() == is_claim;
+        let number = *self.entries.iter().rev().find(|(_, entry)| is_it(entry))?.0;
         let n_commits = self.entries.values().filter(|entry| entry.manifest().is_some()).count();
         if n_commits < 2 && !self.rng.per_mille(200) {
             return None;
         }
         let path = log::path(number);
         self.is_damaged = true;
-        let how = self.rng.below(4);
+        let how = self.rng.below(if may_be_lost { 4 } else { 3 });
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;
         let kind = match how {
             0 if !bytes.is_empty() => {
                 bytes[at] ^= 1 << self.rng.below(8);
-                "damage: log entry with a flipped bit"
+                if is_claim {
+                    "damage: claim with a flipped bit"
+                } else {
+                    "damage: log entry with a flipped bit"
+                }
             }
             1 => {
                 bytes.truncate(at);
-                "damage: log entry truncated"
+                if is_claim { "damage: claim truncated" } else { "damage: log entry truncated" }
             }
-            2 => {
-                bytes.clear();
-                "damage: log entry empty"
+            3 => {
+                self.objects.remove(&path);
+                self.is_entry_lost = true;
+                if is_claim { "damage: claim missing" } else { "damage: log entry missing" }
             }
             _ => {
-                self.objects.remove(&path);
-                "damage: log entry missing"
+                bytes.clear();
+                if is_claim { "damage: claim empty" } else { "damage: log entry empty" }
             }
         };
         Some((kind, format!("{path}: {kind}")))
@@ -229,15 +302,15 @@ impl Objects {
         Some((kind, format!("{path}: {kind}")))
     }
 
-    fn apply(&mut self, ask: &Ask, now: u64, is_stale: bool) -> Result<Answer, StoreError> {
+    fn apply(&mut self, call: &Call, now: u64, is_stale: bool) -> Result<Answer, StoreError> {
         let not_found = |path: &String| StoreError::NotFound { path: path.clone() };
-        match ask {
+        match &call.ask {
             Ask::PutNew(path, _) if self.objects.contains_key(path) => {
                 Err(StoreError::Exists { path: path.clone() })
             }
             Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
                 if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {
-                    self.note_entry(number, entry);
+                    self.note_entry(number, entry, call.of);
                 }
                 self.objects.insert(path.clone(), (bytes.clone(), now));
                 Ok(Answer::Done)
@@ -277,6 +350,23 @@ impl Objects {
     }
 }
 
+impl Moment {
+    fn of(ask: &Ask) -> Option<Self> {
+        let is_entry = |path: &str| log::number_of(path).is_some();
+        match ask {
+            Ask::PutNew(path, bytes) if is_entry(path) => match log::decode(bytes).ok()? {
+                LogEntry::Claimed { .. } => Some(Self::Claim),
+                LogEntry::Committed { .. } => Some(Self::Commit),
+            },
+            Ask::Get(path) if is_entry(path) => Some(Self::ReadEntry),
+            Ask::List(prefix) if prefix == log::FOLDER => Some(Self::ListLog),
+            Ask::Delete(path) if is_entry(path) => Some(Self::Trim),
+            Ask::Delete(_) => Some(Self::Collect),
+            _ => None,
+        }
+    }
+}
+
 impl Ask {
     fn action(&self) -> (&'static str, &str) {
         match self {
@@ -304,6 +394,10 @@ impl Shared {
         let latency = store.latency_us_max;
         let (mut effect, mut reply) = (store.rng.micros(5, latency), store.rng.micros(5, latency));
         let mut call = Call {
+            of: match &caller {
+                Caller::Future { of, .. } => Some(*of),
+                Caller::Worker { .. } => None,
+            },
             ask,
             caller: Some(caller),
             answer: None,
@@ -314,6 +408,15 @@ impl Shared {
         };
         let mut kind = None;
         let mut duplicate = None;
+        if let (Some(of), false) = (call.of, core.is_calm)
+            && let Some((_, side, time)) = store.take_pause(&call.ask)
+        {
+            // Whoever stands still before a call makes it when it goes on.
+            let begins = if side == Side::Before { Duration::ZERO } else { effect };
+            effect += if side == Side::Before { time } else { Duration::ZERO };
+            core.events_due.push((begins, Event::Pause { of, time }));
+            core.counts.add(side.kind());
+        }
         let is_put = matches!(call.ask, Ask::Put(..) | Ask::PutNew(..));
         if is_put && core.now < store.full_until {
             call.is_reply_lost = true;
@@ -331,6 +434,7 @@ impl Shared {
                     call.is_reply_lost = false;
                     duplicate = Some(Call {
                         ask: call.ask.clone(),
+                        of: call.of,
                         caller: None,
                         answer: None,
                         is_reply_lost: false,
@@ -368,6 +472,9 @@ impl Shared {
             let again = effect + store.rng.micros(10, 300_000);
             core.after(again, Event::StoreApply(id));
         }
+        for (delay, event) in std::mem::take(&mut core.events_due) {
+            core.after(delay, event);
+        }
         core.after(effect, Event::StoreApply(id));
         core.after(reply, Event::StoreReply(id));
     }
@@ -379,10 +486,18 @@ impl Shared {
         let now = core.now;
         let store = &mut core.objects;
         let Some(mut call) = store.calls.remove(&id) else { return };
-        let is_stale = !core.is_calm && store.rng.per_mille(store.faults_per_mille * 4);
+        let is_stale =
+            !core.is_calm && store.rng.per_mille(store.faults_per_mille * 4 + store.stale_per_mille);
         if call.has_effect {
-            call.answer = Some(store.apply(&call.ask, now, is_stale));
+            call.answer = Some(store.apply(&call, now, is_stale));
         }
+        for text in std::mem::take(&mut core.objects.fences.broken) {
+            // A claim that cannot be read is not known to those who come later.
+            if !core.objects.is_damaged {
+                core.violation(text);
+            }
+        }
+        let store = &mut core.objects;
         if let (Ask::PutNew(path, _) | Ask::Delete(path), Some(Ok(_))) = (&call.ask, &call.answer) {
             let after = if call.is_replied { ", after the reply" } else { "" };
             let text = format!("store: {} {path}{after}", call.ask.action().0);
@@ -412,7 +527,7 @@ impl Shared {
         call.is_replied = true;
         match call.caller.take() {
             None => {}
-            Some(Caller::Future(slot)) => {
+            Some(Caller::Future { slot, .. }) => {
                 let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
                 slot.answer = Some(answer);
                 if let Some(waker) = slot.waker.take() {
@@ -451,7 +566,7 @@ impl SimStore {
     ) -> SendFuture<'a, Result<T, StoreError>> {
         let slot = Arc::new(Mutex::new(Slot::default()));
         let odd = ask.failed();
-        self.0.call(ask, Caller::Future(slot.clone()));
+        self.core.call(ask, Caller::Future { slot: slot.clone(), of: self.of });
         Box::pin(std::future::poll_fn(move |cx| {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             slot.waker = Some(cx.waker().clone());

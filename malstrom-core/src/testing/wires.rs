@@ -17,6 +17,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::clock::{Core, Event};
 use super::rng::Rng;
 use crate::codec;
@@ -33,7 +35,7 @@ const LATE_US_MAX: u64 = 500_000;
 const MAIL_WAITING_MAX: usize = 1 << 14;
 
 /// What a run's processes and links are like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Network {
     /// Processes the workers sit in, in turn; 1 for no session at all.
     pub(super) n_processes: u32,
@@ -46,6 +48,13 @@ pub(super) struct Network {
     pub(super) stray_per_mille: u64,
     /// Time without an acknowledgement after which a session is lost.
     pub(super) deadline: Duration,
+}
+
+/// What a plan that was written down before there were links has.
+impl Default for Network {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl Network {
@@ -74,6 +83,11 @@ impl Network {
             deadline: Duration::from_millis(rate([300, 500, 500, 1000])),
             is_coordinator_apart: rng.per_mille(600),
         }
+    }
+
+    /// The same processes, joined by links that bring everything once.
+    pub(super) fn without_faults(self) -> Self {
+        Self { lost_per_mille: 0, twice_per_mille: 0, damaged_per_mille: 0, stray_per_mille: 0, ..self }
     }
 
     /// Whether there is any link between processes.
@@ -254,7 +268,7 @@ impl Wires {
     }
 
     /// Sends what cannot be refused.
-    pub(super) fn post<T: serde::Serialize>(&mut self, place: Place, message: &T, core: &mut Core) {
+    pub(super) fn post<T: Serialize>(&mut self, place: Place, message: &T, core: &mut Core) {
         let at = match (self.bound.get(&place), place) {
             (Some(at), _) => *at,
             (None, (of, Lane::Mail(from, _), Side::First)) => {

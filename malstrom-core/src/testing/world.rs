@@ -1,15 +1,18 @@
 //! One thread in which a whole job runs: the scheduler takes the next event, and somebody acts on it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::check;
 use super::clock::{Event, Shared};
-use super::context::SimContext;
+use super::context::{Shown, SimContext};
 use super::executor::Task;
 use super::faults::{Ask, Fault, Plan};
+use super::kinds;
 use super::net::{Net, SharedNet, SimHost, SimPort};
 use super::rng::Rng;
 use super::store::SimStore;
@@ -28,6 +31,10 @@ const DECISIONS_MAX: u64 = 6_000_000;
 const CALM_MAX: Duration = Duration::from_secs(600);
 /// How long a coordinator waits for its store.
 pub(super) const STORE_DEADLINE: Duration = Duration::from_millis(500);
+/// Recoveries in a row before a coordinator gives up: more than chaos can bring about, and over before calm is.
+const RESTARTS_MAX: u32 = 100;
+/// Workers that the swarm has at most.
+const WORKERS_MAX: u32 = 8;
 /// Requests in a flood.
 const FLOOD_REQUESTS: usize = 20;
 
@@ -81,6 +88,8 @@ impl World {
     pub(super) fn new(core: Shared, context: SimContext, plan: Plan, define: Define, rng: Rng) -> Self {
         let mut net = Net::new(plan.network, plan.channel_capacity, plan.by_bytes, plan.message_us_max);
         net.stray_per_mille = plan.stray_per_mille;
+        net.batch_records = plan.batch_records;
+        net.slice_bytes = plan.slice_bytes;
         let mut world = Self {
             core,
             context,
@@ -103,8 +112,14 @@ impl World {
     fn set_up(&mut self) {
         let mut core = self.core.lock();
         core.objects.latency_us_max = self.plan.store_us_max;
+        core.objects.stale_per_mille = self.plan.stale_listings_per_mille;
+        core.growing_per_mille = self.plan.growing_per_mille;
+        if self.plan.batch_records == 1 {
+            core.counts.add("source: batches of one record");
+        }
         core.objects.faults_per_mille = self.plan.store_faults_per_mille;
         core.objects.slow_per_mille = self.plan.store_slow_per_mille;
+        core.objects.fences.are_steps_excused = self.plan.excuses_late_steps();
         core.at(1, Event::Launch);
         core.after(self.plan.chaos, Event::Calm);
         for (at, fault) in &self.plan.faults {
@@ -142,6 +157,39 @@ impl World {
         }
     }
 
+    /// What the sinks show and what the log needs, at the end of a run (I1 to I4, I10).
+    pub(super) fn check_end(&self, expected: &BTreeMap<String, Shown>) -> Result<(), String> {
+        let mut wrong = check::compare(expected, &self.context.committed());
+        let core = self.core.lock();
+        let missing = core.objects.missing();
+        if !core.objects.is_damaged && !missing.is_empty() {
+            wrong.push(format!("I10: commits in the log need what is not there: {missing:?}"));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Takes a finished job back to an older commit and runs it to its end again: every commit that is kept is a whole
+    /// cut (I8), not only those that a crash happened to need. Whether there was such a commit.
+    pub(super) fn run_again_from_an_older_commit(&mut self) -> Result<bool, String> {
+        let mut core = self.core.lock();
+        if core.objects.is_damaged || self.end != Some(End::Finished) {
+            return Ok(false);
+        }
+        let Some(chosen) = core.objects.rewind() else { return Ok(false) };
+        core.note(format!("taken back to {chosen}"));
+        core.counts.add("check: run again from an older commit");
+        core.is_calm = true;
+        core.calm_at = core.now;
+        core.forget_events();
+        core.after(Duration::from_millis(1), Event::Launch);
+        self.calm_at = core.now;
+        drop(core);
+        self.context.rewind();
+        self.is_launching = true;
+        self.end = None;
+        self.run().map(|_| true)
+    }
+
     fn describe(&self) -> String {
         let actors = self.actors.iter().filter_map(|actor| actor.worker.as_ref());
         let status: Vec<String> = (self.coordinators.iter().enumerate())
@@ -173,8 +221,16 @@ impl World {
                 self.nudge(actor);
             }
             Event::Report { of, actor, report } => {
-                if !self.actors[actor].is_stopped && self.coordinators[of].task.is_alive() {
-                    self.coordinators[of].mailbox.deliver(coordinator::Event::Report(report));
+                if !self.actors[actor].is_stopped {
+                    if self.coordinators[of].task.is_alive() {
+                        self.coordinators[of].mailbox.deliver(coordinator::Event::Report(report));
+                    }
+                } else if !self.core.lock().is_calm && self.rng.per_mille(self.plan.stray_per_mille * 10) {
+                    // What a worker said before it was stopped is still on its way, to whoever listens.
+                    let late = self.rng.micros(100, 100_000);
+                    let mut core = self.core.lock();
+                    core.counts.add("message: report of a stopped worker delivered late");
+                    core.after(late, Event::StrayReport(report));
                 }
             }
             Event::StrayCommand(worker, command) => self.stray_command(worker, &command),
@@ -186,7 +242,15 @@ impl World {
                     if !coordinator.task.is_alive() || self.actors.iter().any(is_own) {
                         continue;
                     }
+                    let before = coordinator.mailbox.known();
                     coordinator.mailbox.deliver(coordinator::Event::Report(report.clone()));
+                    if report.generation != before.0 && coordinator.mailbox.known() != before {
+                        let generation = report.generation;
+                        let text = format!(
+                            "I12: coordinator {of} believes a report of {generation}, which is not its own"
+                        );
+                        self.core.lock().violation(text);
+                    }
                 }
             }
             Event::Lost { of, generation, worker, reason } => {
@@ -212,6 +276,7 @@ impl World {
             Event::Fault(fault) => self.inject(fault),
             Event::Ask(ask) => self.ask(ask),
             Event::Launch => self.launch(),
+            Event::Pause { of, time } => self.pause(of, time),
             Event::Resume(of) => self.coordinators[of].is_paused = false,
             Event::Calm => self.calm(),
         }
@@ -238,14 +303,14 @@ impl World {
             store: STORE_DEADLINE,
         };
         config.restarts = Restarts {
-            n_max: 1000,
+            n_max: RESTARTS_MAX,
             backoff_min: Duration::from_millis(5),
             backoff_max: Duration::from_millis(200),
             stable_after: Duration::from_millis(500),
         };
         let mailbox = Rc::new(Mailbox::default());
         let host = SimHost { of, net: self.net.clone(), core: self.core.clone() };
-        let store = Arc::new(SimStore(self.core.clone()));
+        let store = Arc::new(SimStore { core: self.core.clone(), of });
         let run = Coordinator::new(config, Rc::new(host), store, mailbox.clone()).run();
         self.core.lock().note(format!("coordinator {of} starts with {n_workers} workers"));
         self.coordinators.push(Coord {
@@ -258,6 +323,12 @@ impl World {
 
     /// Has a successor start, unless one is about to or somebody is at work.
     fn relaunch(&mut self) {
+        let core = self.core.lock();
+        if core.is_reopened && core.objects.is_damaged && self.end == Some(End::Finished) {
+            // The commit that said so was damaged, and an older one was restored.
+            self.end = None;
+        }
+        drop(core);
         let at_work =
             self.coordinators.iter().any(|coordinator| coordinator.task.is_alive() && !coordinator.is_paused);
         if !at_work && !self.is_launching && self.end.is_none() {
@@ -335,6 +406,8 @@ impl World {
                 return Err(format!("I16: it finished but {} is not in the log", manifest.snapshot));
             }
             self.end = Some(End::Finished);
+            drop(core);
+            self.core.lock().is_reopened = false;
         }
         Ok(())
     }
@@ -501,9 +574,7 @@ impl World {
             }
             Fault::PauseCoordinator(time) => {
                 let Some(of) = newest else { return };
-                self.coordinators[of].is_paused = true;
-                self.core.lock().after(time, Event::Resume(of));
-                self.relaunch();
+                self.pause(of, time);
                 "coordinator: pause while a successor starts"
             }
             Fault::NoStart => {
@@ -515,9 +586,23 @@ impl World {
                 self.core.lock().note(what);
                 kind
             }
-            Fault::DamageEntry => {
-                let Some((kind, what)) = self.core.lock().objects.damage_entry() else { return };
-                self.core.lock().note(what);
+            Fault::PauseAt(moment, side, time) => {
+                self.core.lock().objects.pauses.push_back((moment, side, time));
+                return;
+            }
+            Fault::DamageAll => {
+                let mut core = self.core.lock();
+                let Some((kind, what)) = core.objects.damage_all() else { return };
+                core.note(what);
+                core.after(Duration::from_millis(1), Event::Fault(Fault::CrashCoordinator));
+                kind
+            }
+            Fault::DamageEntry | Fault::DamageClaim => {
+                let may_be_lost = !self.plan.has_stale_coordinators();
+                let is_claim = fault == Fault::DamageClaim;
+                let mut core = self.core.lock();
+                let Some((kind, what)) = core.objects.damage_entry(is_claim, may_be_lost) else { return };
+                core.note(what);
                 kind
             }
             Fault::FullDisk(time) => {
@@ -547,24 +632,47 @@ impl World {
     /// Marks what a cut has come into.
     fn mark_cut(&self, coordinator: Option<usize>) {
         let Some(of) = coordinator else { return };
-        let look = |status: Result<coordinator::Status, _>| match status.ok().and_then(|it| it.operation) {
+        match self.coordinators[of].mailbox.status().operation {
             Some("rescale") => mark::hit(Mark::CutInRescale),
             Some("snapshot") => mark::hit(Mark::CutInSnapshot),
             _ => {}
-        };
-        let request = Request::Status(Box::new(look));
-        self.coordinators[of].mailbox.deliver(coordinator::Event::Request(request));
+        }
+    }
+
+    fn pause(&mut self, of: usize, time: Duration) {
+        if self.core.lock().is_calm || !self.coordinators[of].task.is_alive() {
+            return;
+        }
+        self.coordinators[of].is_paused = true;
+        self.core.lock().after(time, Event::Resume(of));
+        self.relaunch();
     }
 
     fn ask(&mut self, ask: Ask) {
-        let newest = (0..self.coordinators.len()).rev().find(|of| self.coordinators[*of].task.is_alive());
-        let Some(of) = newest else { return };
+        let mut alive = (0..self.coordinators.len()).filter(|of| self.coordinators[*of].task.is_alive());
+        // Mostly the newest is asked; sometimes one that does not know yet that it has a successor.
+        let of = if self.rng.per_mille(250) { alive.next() } else { alive.next_back() };
+        let Some(of) = of else { return };
         let mut core = self.core.lock();
         core.note(format!("request to coordinator {of}: {ask:?}"));
         let n_requests = if ask == Ask::Flood { FLOOD_REQUESTS } else { 1 };
         *core.n_unanswered.entry(of).or_default() += n_requests as u64;
+        let status = self.coordinators[of].mailbox.status();
+        let kind = match ask {
+            Ask::Rescale(_) | Ask::RescaleToMost | Ask::RescaleToSame => "rescale",
+            Ask::Snapshot | Ask::Flood => "snapshot",
+            Ask::Savepoint | Ask::Nameless => "savepoint",
+            Ask::Suspend => "suspend",
+            Ask::Cancel => "cancel",
+        };
+        if let Some(kind) = kinds::during(kind, status.operation) {
+            core.counts.add(kind);
+        }
         core.counts.add(match ask {
+            Ask::Rescale(1) => "request: rescale to 1",
             Ask::Rescale(_) => "request: rescale",
+            Ask::RescaleToMost => "request: rescale to the most",
+            Ask::RescaleToSame => "request: rescale to the same",
             Ask::Snapshot => "request: snapshot",
             Ask::Savepoint => "request: savepoint",
             Ask::Nameless => "request: savepoint without a name",
@@ -574,7 +682,13 @@ impl World {
         });
         drop(core);
         self.n_savepoints += 1;
+        let ask = match ask {
+            Ask::RescaleToMost => Ask::Rescale(WORKERS_MAX.min(self.plan.n_bins)),
+            Ask::RescaleToSame => Ask::Rescale(status.n_workers),
+            ask => ask,
+        };
         let request = match ask {
+            Ask::RescaleToMost | Ask::RescaleToSame => unreachable!("they were given a number above"),
             Ask::Rescale(n) => Request::Rescale(
                 n,
                 self.reply(of, move |core: &super::clock::Core, report: &coordinator::RescaleReport| {
@@ -644,6 +758,8 @@ impl World {
         self.net.borrow_mut().calm();
         self.net.borrow_mut().wires.calm(&mut self.core.lock());
         self.n_no_start = 0;
+        // A deadline must leave room for the steps that a part of a large state takes.
+        self.plan.step_us_max = self.plan.step_us_max.min(100);
         self.context.calm();
         for actor in &mut self.actors {
             actor.slow_until = 0;
@@ -651,6 +767,25 @@ impl World {
         for coordinator in &mut self.coordinators {
             coordinator.is_paused = false;
         }
+        self.find_partitions();
         self.relaunch();
+    }
+
+    /// Partitions that have come to be are found when a job is built, so where some are not found yet a worker is lost.
+    fn find_partitions(&mut self) {
+        if self.context.has_found_all() {
+            return;
+        }
+        let alive = |actor: &usize| {
+            let it = &self.actors[*actor];
+            // The first is never let go, so its loss counts.
+            it.worker.is_some() && it.me == WorkerId(0) && self.coordinators[it.of].task.is_alive()
+        };
+        let Some(actor) = (0..self.actors.len()).rev().find(alive) else { return };
+        let (of, generation, me) =
+            (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
+        self.core.lock().counts.add("check: a worker lost so that new partitions are found");
+        self.remove(actor, false);
+        self.lose(of, generation, me, "lost so that new partitions are found".to_owned());
     }
 }

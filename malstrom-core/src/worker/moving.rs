@@ -18,7 +18,6 @@ use std::collections::{BTreeSet, VecDeque};
 use super::messages::{Cargo, Fact, Mail, MoveStep};
 use super::{Barrier, RouteVersion, Worker, WorkerError, WorkerId, stage_id};
 use crate::ids::Bin;
-use crate::limits::ENCODE_SLICE_BYTES;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::stage::{OpenError, StageError, bins_to};
@@ -173,7 +172,8 @@ impl Worker {
         let Some(mut moving) = self.moving.take() else { return Ok(false) };
         let version = moving.step.version;
         let mut sent = 0;
-        while sent < ENCODE_SLICE_BYTES {
+        let sent_max = self.port.slice_bytes();
+        while sent < sent_max {
             let Some((stage, bin, to)) = moving.leaving.pop_front() else { break };
             let mut states = Vec::new();
             let mut failed = None;

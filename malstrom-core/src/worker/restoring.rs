@@ -72,7 +72,7 @@ impl Worker {
         match result {
             Ok(bytes) => restoring.arrived.push_back((extent, bytes)),
             // A store that does not answer says nothing about the bytes: the snapshot is tried again.
-            Err(error @ StoreError::Failed { .. }) => {
+            Err(error @ StoreError::Failed { .. }) if !mutant::is(Mutant::FailedReadIsDamage) => {
                 mark::hit(Mark::RestoreRetried);
                 return Err(error.into());
             }
@@ -154,7 +154,9 @@ impl Worker {
 
     fn open_all(&mut self, order: &RestoreOrder) -> Result<(), OpenError> {
         // A sink learns its name and generation first: with these it fences older generations before it recovers.
-        self.open_sinks()?;
+        if !mutant::is(Mutant::SinkRecoveredUnopened) {
+            self.open_sinks()?;
+        }
         if let Some(handles) = order.sinks.as_ref().filter(|_| !mutant::is(Mutant::SinksUnrecovered)) {
             for stage in &mut self.stages {
                 if let Some(sink) = stage.sink() {
@@ -162,6 +164,9 @@ impl Worker {
                     sink.recover(order.snapshot, handles)?;
                 }
             }
+        }
+        if mutant::is(Mutant::SinkRecoveredUnopened) {
+            self.open_sinks()?;
         }
         for stage in &mut self.stages {
             let Some(source) = stage.inlet().source() else { continue };

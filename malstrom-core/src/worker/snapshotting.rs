@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
-use crate::limits::{ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
+use crate::limits::{ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -142,7 +142,7 @@ impl Worker {
     }
 
     fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<usize, String> {
-        let (mut n_bytes, mut n_bytes_max) = (0, ENCODE_SLICE_BYTES);
+        let (mut n_bytes, mut n_bytes_max) = (0, self.port.slice_bytes());
         for stage in 0..self.stages.len() {
             if !task.at_cut[stage] {
                 continue;
