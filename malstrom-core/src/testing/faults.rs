@@ -392,7 +392,11 @@ impl Plan {
     /// Snapshots that are given up one after another, since one worker cannot store its part, while slow ones still encode
     /// theirs; now and then one is committed, or bins move.
     fn give_up(&mut self, rng: &mut Rng, chaos_ms: u64) {
-        self.n_workers = self.n_workers.max(2).min(self.n_bins);
+        self.n_bins = self.n_bins.max(64);
+        self.n_workers = rng.between(2, 4) as u32;
+        if rng.per_mille(400) {
+            self.snapshot_interval = None;
+        }
         self.n_retained = 3;
         self.is_taken_back = true;
         // One bin at a time: many are frozen still, and touched, when the snapshot is given up.
@@ -408,8 +412,9 @@ impl Plan {
                 let ask =
                     if rng.per_mille(850) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
                 self.asks.push((at, ask));
-                if rng.per_mille(200) {
-                    self.asks.push((at + rng.micros(500, 8000), Ask::Rescale(rng.between(1, 5) as u32)));
+                if rng.per_mille(300) {
+                    // To fewer workers: newcomers would wait for another snapshot.
+                    self.asks.push((at + rng.micros(500, 8000), Ask::Rescale(rng.between(1, 2) as u32)));
                 }
             }
         }
