@@ -399,8 +399,12 @@ impl Plan {
         }
         self.n_retained = 3;
         self.is_taken_back = true;
-        // One bin at a time: many are frozen still, and touched, when the snapshot is given up.
+        // One bin at a time: many are frozen still, and touched, when the snapshot is given up. Who is not slow is done
+        // while the disk is full.
         self.slice_bytes = 1;
+        self.step_us_max = self.step_us_max.min(100);
+        self.store_us_max = self.store_us_max.min(1000);
+        self.message_us_max = self.message_us_max.min(200);
         for _ in 0..rng.between(1, 4) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 800));
             for _ in 0..rng.between(1, 3) {
@@ -434,6 +438,11 @@ impl Plan {
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
             if rng.per_mille(400) {
                 self.faults.push((at, Fault::FullDisk(rng.micros(1000, 100_000))));
+            }
+            if rng.per_mille(100) {
+                // Longer than the deadline of a step, which may be under way.
+                self.faults
+                    .push((at + rng.micros(500, 10_000), Fault::TimeJump(Duration::from_millis(3100))));
             }
             for _ in 0..rng.between(1, 4) {
                 at += rng.micros(100, 5000);

@@ -325,7 +325,9 @@ impl Objects {
             Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
                 if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {
                     self.note_entry(number, entry, call.of);
-                    call.of.into_iter().for_each(|of| drop(self.written.insert(of, number)));
+                    if let Some(of) = call.of {
+                        self.written.insert(of, number);
+                    }
                 }
                 self.objects.insert(path.clone(), (bytes.clone(), now));
                 Ok(Answer::Done)
