@@ -35,10 +35,15 @@ struct Inner {
     spread: Duration,
     rng: RefCell<Rng>,
     sinks: RefCell<BTreeMap<String, SinkLog>>,
-    /// Of each source, how many partitions were found and how many there are going to be.
-    found: RefCell<BTreeMap<String, (u64, u64)>>,
+    /// Of each source and in each run of the job, how many partitions were found and how many there are going to be.
+    found: RefCell<BTreeMap<(String, Run), (u64, u64)>>,
+    /// For whom a job is being built.
+    run: Cell<Run>,
     n_errors_due: Cell<u32>,
 }
+
+/// A generation of a coordinator: two that share a job may find different numbers of partitions.
+pub(super) type Run = (usize, Generation);
 
 /// The committed transactions of a sink.
 pub(super) type Shown = Vec<(SnapshotId, Vec<Output>)>;
@@ -96,6 +101,7 @@ impl SimContext {
             rng,
             sinks: RefCell::new(BTreeMap::new()),
             found: RefCell::new(BTreeMap::new()),
+            run: Cell::new((0, Generation(0))),
             n_errors_due: Cell::new(0),
         }))
     }
@@ -109,7 +115,7 @@ impl SimContext {
     /// A source of a few partitions: some empty, some that pause, some that come at once.
     #[must_use]
     pub fn source(&self, name: &str) -> SimSource {
-        SimSource { context: self.clone(), name: name.to_owned(), is_steady: false }
+        SimSource { context: self.clone(), name: name.to_owned(), is_steady: false, run: self.0.run.get() }
     }
 
     /// Like [`source`](Self::source), but no partition pauses for so long that event time goes on without it: none of
@@ -155,13 +161,18 @@ impl SimContext {
         self.0.sinks.borrow_mut().values_mut().for_each(|log| log.fence = Generation(0));
     }
 
-    /// Whether every partition of every source was found.
-    pub(super) fn has_found_all(&self) -> bool {
-        self.0.found.borrow().values().all(|(found, all)| found == all)
+    /// Whether every partition of every source was found in this run.
+    pub(super) fn has_found_all(&self, run: Run) -> bool {
+        self.0.found.borrow().iter().all(|((_, of), (found, all))| *of != run || found == all)
+    }
+
+    /// The job that is built next belongs to this run.
+    pub(super) fn begin(&self, run: Run) {
+        self.0.run.set(run);
     }
 
     /// How many of `n` partitions of a source are there by now.
-    fn n_there(&self, source: &str, n: u64) -> u64 {
+    fn n_there(&self, source: &str, run: Run, n: u64) -> u64 {
         let mut core = self.0.core.lock();
         let is_growing = self.fixed(&format!("{source} grows")).per_mille(core.growing_per_mille);
         let every = self.0.spread.as_nanos() as u64 / n;
@@ -170,8 +181,9 @@ impl SimContext {
             false => n,
         };
         let mut found = self.0.found.borrow_mut();
-        let before = found.insert(source.to_owned(), (n_there, n));
-        if before.is_some_and(|(before, _)| before < n_there) {
+        let before = found.iter().filter(|((of, _), _)| of == source).map(|(_, (found, _))| *found).max();
+        found.insert((source.to_owned(), run), (n_there, n));
+        if before.is_some_and(|before| before < n_there) {
             core.counts.add("source: partition found while the job ran");
         }
         n_there
@@ -222,6 +234,7 @@ pub struct SimSource {
     context: SimContext,
     name: String,
     is_steady: bool,
+    run: Run,
 }
 
 impl Source for SimSource {
@@ -231,7 +244,7 @@ impl Source for SimSource {
     fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
         self.context.may_fail("name partitions")?;
         let n = self.context.fixed(&self.name).between(1, PARTITIONS_MAX);
-        let n = self.context.n_there(&self.name, n);
+        let n = self.context.n_there(&self.name, self.run, n);
         Ok((0..n).map(|partition| format!("{}{partition}", self.name)).collect())
     }
 
@@ -254,6 +267,7 @@ impl Source for SimSource {
             gap,
             next: position.unwrap_or(0),
             source: self.name.clone(),
+            run: self.run,
             times: self.context.fixed(&self.name).per_mille(750).then(|| Times {
                 first: 2 * rng.below(20) as i64 + i64::from(gap >= IDLE_AFTER),
                 // Some partitions run through event time much faster than others.
@@ -301,6 +315,7 @@ pub struct SimReader {
     gap: Duration,
     next: u64,
     source: String,
+    run: Run,
     times: Option<Times>,
 }
 
@@ -321,7 +336,7 @@ impl Read for SimReader {
         for _ in 0..n_max {
             if self.next >= self.n_records {
                 // As long as another partition may come to be, the source has not ended.
-                let found = self.context.0.found.borrow().get(&self.source).copied();
+                let found = self.context.0.found.borrow().get(&(self.source.clone(), self.run)).copied();
                 if found.is_some_and(|(found, all)| found < all) {
                     return Ok(ReadStatus::Wait(Some(cx.now.after(GROWTH_POLL))));
                 }

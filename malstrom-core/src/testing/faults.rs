@@ -392,11 +392,19 @@ impl Plan {
     /// Snapshots that are given up one after another, since one worker cannot store its part, while slow ones still encode
     /// theirs; now and then one is committed, or bins move.
     fn give_up(&mut self, rng: &mut Rng, chaos_ms: u64) {
-        self.n_workers = self.n_workers.max(2).min(self.n_bins);
+        self.n_bins = self.n_bins.max(64);
+        self.n_workers = rng.between(2, 4) as u32;
+        if rng.per_mille(400) {
+            self.snapshot_interval = None;
+        }
         self.n_retained = 3;
         self.is_taken_back = true;
-        // One bin at a time: many are frozen still, and touched, when the snapshot is given up.
+        // One bin at a time: many are frozen still, and touched, when the snapshot is given up. Who is not slow is done
+        // while the disk is full.
         self.slice_bytes = 1;
+        self.step_us_max = self.step_us_max.min(100);
+        self.store_us_max = self.store_us_max.min(1000);
+        self.message_us_max = self.message_us_max.min(200);
         for _ in 0..rng.between(1, 4) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 800));
             for _ in 0..rng.between(1, 3) {
@@ -408,8 +416,9 @@ impl Plan {
                 let ask =
                     if rng.per_mille(850) { Ask::Snapshot } else { Ask::Rescale(rng.between(1, 5) as u32) };
                 self.asks.push((at, ask));
-                if rng.per_mille(200) {
-                    self.asks.push((at + rng.micros(500, 8000), Ask::Rescale(rng.between(1, 5) as u32)));
+                if rng.per_mille(300) {
+                    // To fewer workers: newcomers would wait for another snapshot.
+                    self.asks.push((at + rng.micros(500, 8000), Ask::Rescale(rng.between(1, 2) as u32)));
                 }
             }
         }
@@ -429,6 +438,11 @@ impl Plan {
             self.faults.push((at, Fault::SlowWorker(rng.micros(10_000, 200_000))));
             if rng.per_mille(400) {
                 self.faults.push((at, Fault::FullDisk(rng.micros(1000, 100_000))));
+            }
+            if rng.per_mille(100) {
+                // Longer than the deadline of a step, which may be under way.
+                self.faults
+                    .push((at + rng.micros(500, 10_000), Fault::TimeJump(Duration::from_millis(3100))));
             }
             for _ in 0..rng.between(1, 4) {
                 at += rng.micros(100, 5000);

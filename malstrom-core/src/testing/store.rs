@@ -85,6 +85,8 @@ pub(super) struct Objects {
     /// Numbers that were deleted. A put that takes effect only after its entry was trimmed brings the entry back;
     /// whoever restores it finds its objects gone and goes on to another, and the next collection trims it again.
     trimmed: BTreeSet<u64>,
+    /// The last number that each coordinator has written.
+    written: BTreeMap<usize, u64>,
     pub(super) is_damaged: bool,
     /// An entry of the log was taken out: nobody can know what it said.
     pub(super) is_entry_lost: bool,
@@ -113,6 +115,7 @@ impl Objects {
             newest_claim: Generation(0),
             standing_claim: Generation(0),
             trimmed: BTreeSet::new(),
+            written: BTreeMap::new(),
             is_damaged: false,
             is_entry_lost: false,
             fences: Fences::default(),
@@ -302,6 +305,17 @@ impl Objects {
         Some((kind, format!("{path}: {kind}")))
     }
 
+    /// Whether a listing may lack what is younger. One that shows nothing behind what was trimmed looks like a log without
+    /// commits to whoever has written nothing there: nobody could tell, and stores whose listings lag so far are not
+    /// supported.
+    fn may_lag(&self, of: Option<usize>, seen_until: u64) -> bool {
+        let Some(last_trimmed) = self.trimmed.last() else { return true };
+        let is_seen =
+            |number: &u64| self.objects.get(&log::path(*number)).is_some_and(|(_, at)| *at <= seen_until);
+        let shows_end = self.entries.range(last_trimmed + 1..).any(|(number, _)| is_seen(number));
+        shows_end || of.and_then(|of| self.written.get(&of)).is_some_and(|written| written > last_trimmed)
+    }
+
     fn apply(&mut self, call: &Call, now: u64, is_stale: bool) -> Result<Answer, StoreError> {
         let not_found = |path: &String| StoreError::NotFound { path: path.clone() };
         match &call.ask {
@@ -311,6 +325,9 @@ impl Objects {
             Ask::PutNew(path, bytes) | Ask::Put(path, bytes) => {
                 if let (Some(number), Ok(entry)) = (log::number_of(path), log::decode(bytes)) {
                     self.note_entry(number, entry, call.of);
+                    if let Some(of) = call.of {
+                        self.written.insert(of, number);
+                    }
                 }
                 self.objects.insert(path.clone(), (bytes.clone(), now));
                 Ok(Answer::Done)
@@ -327,7 +344,9 @@ impl Objects {
             }
             Ask::List(prefix) => {
                 // A stale listing lacks what is younger than 50 ms.
-                let seen_until = if is_stale { now.saturating_sub(50_000_000) } else { now };
+                let seen_until = now.saturating_sub(50_000_000);
+                let is_stale = is_stale && self.may_lag(call.of, seen_until);
+                let seen_until = if is_stale { seen_until } else { now };
                 let found = self
                     .objects
                     .iter()

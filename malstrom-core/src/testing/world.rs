@@ -427,6 +427,7 @@ impl World {
         }
         let define = self.define.clone();
         let context = self.context.clone();
+        context.begin((of, generation));
         let dataflow = Dataflow::build(n_bins, |job| define(job, &context)).expect("the job can be built");
         let actor = self.actors.len();
         {
@@ -771,21 +772,24 @@ impl World {
         self.relaunch();
     }
 
-    /// Partitions that have come to be are found when a job is built, so where some are not found yet a worker is lost.
+    /// Partitions that have come to be are found when a job is built, so of each run that lacks some a worker is lost.
     fn find_partitions(&mut self) {
-        if self.context.has_found_all() {
-            return;
-        }
-        let alive = |actor: &usize| {
+        let lacks_some = |actor: &usize| {
             let it = &self.actors[*actor];
             // The first is never let go, so its loss counts.
-            it.worker.is_some() && it.me == WorkerId(0) && self.coordinators[it.of].task.is_alive()
+            it.worker.is_some()
+                && !it.is_stopped
+                && it.me == WorkerId(0)
+                && self.coordinators[it.of].task.is_alive()
+                && !self.context.has_found_all((it.of, it.generation))
         };
-        let Some(actor) = (0..self.actors.len()).rev().find(alive) else { return };
-        let (of, generation, me) =
-            (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
-        self.core.lock().counts.add("check: a worker lost so that new partitions are found");
-        self.remove(actor, false);
-        self.lose(of, generation, me, "lost so that new partitions are found".to_owned());
+        let lost: Vec<usize> = (0..self.actors.len()).filter(lacks_some).collect();
+        for actor in lost {
+            let (of, generation, me) =
+                (self.actors[actor].of, self.actors[actor].generation, self.actors[actor].me);
+            self.core.lock().counts.add("check: a worker lost so that new partitions are found");
+            self.remove(actor, false);
+            self.lose(of, generation, me, "lost so that new partitions are found".to_owned());
+        }
     }
 }
