@@ -118,8 +118,9 @@ impl SimContext {
         SimSource { context: self.clone(), name: name.to_owned(), is_steady: false, run: self.0.run.get() }
     }
 
-    /// Like [`source`](Self::source), but no partition pauses for so long that event time goes on without it: none of
-    /// its records is late, on whatever worker it is read.
+    /// Like [`source`](Self::source), but no partition pauses for so long that event time goes on without it, and none
+    /// comes to be while the job runs, when event time is past its beginning: none of its records is late, on whatever
+    /// worker it is read.
     #[must_use]
     pub fn steady_source(&self, name: &str) -> SimSource {
         SimSource { is_steady: true, ..self.source(name) }
@@ -244,7 +245,7 @@ impl Source for SimSource {
     fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
         self.context.may_fail("name partitions")?;
         let n = self.context.fixed(&self.name).between(1, PARTITIONS_MAX);
-        let n = self.context.n_there(&self.name, self.run, n);
+        let n = if self.is_steady { n } else { self.context.n_there(&self.name, self.run, n) };
         Ok((0..n).map(|partition| format!("{}{partition}", self.name)).collect())
     }
 
