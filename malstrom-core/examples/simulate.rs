@@ -33,7 +33,7 @@ const PROGRESS_SEEDS: u64 = 200;
 /// Characters of the progress bar.
 const BAR_CHARS: u64 = 30;
 /// From so many seeds on every mark has to be hit and every kind of fault injected.
-const COMPLETE_SEEDS_MIN: u64 = 10_000;
+const COMPLETE_SEEDS_MIN: u64 = 50_000;
 /// Where plans that fail are written.
 const FAILED_FOLDER: &str = "target/simulate";
 
