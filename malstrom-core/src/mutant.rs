@@ -84,7 +84,7 @@ mutants! {
     TimersLost: "the timers of a bin that moves are not taken up by its new owner",
     TimerFiredTwice: "a timer that has fired stays in the state",
     LeavingFires: "timers of a bin fire while it waits to leave",
-    LatenessIgnored: "a record that is late opens its window again",
+    LatenessIgnored: "a record that is late opens its session again",
     FloorForgotten: "what operators were told of event time is not restored",
     CombinedHeld: "records combined before an exchange are held back at a barrier",
     SinkRecoveredUnopened: "a sink is recovered before it is opened (seed 0)",

@@ -7,7 +7,7 @@ use malstrom_core::operators::{Emit, KeyedOperator, Operator, TimedOperator, Tim
 use malstrom_core::stage::{Pipe, SourceInlet};
 use malstrom_core::stream::{Job, Stream};
 use malstrom_core::testing::{Feed, Mode, OperatorTester, TesterReport};
-use malstrom_core::time::Due;
+use malstrom_core::time::{Due, Watermarks};
 use malstrom_core::time::aggregates::{count, sum, top_n};
 use malstrom_core::time::windows::{
     Count, Firing, Global, Session, Sliding, Trigger, TriggerAction, TriggerContext, Tumbling, WindowResult,
@@ -288,6 +288,18 @@ impl TimedOperator<u64, u64> for Later {
 #[test]
 fn process_timed() {
     let report = check(|_, numbers| numbers.key_by(|n| n % 3).process_timed("later", Later).into_pairs());
+    assert_eq!(report.n_outputs, 14 - 2 + 1);
+}
+
+#[test]
+fn timers_in_reassigned_time() {
+    let report = check(|_, numbers| {
+        numbers
+            .reassign_timestamps("own time", |n| Timestamp(4 * n.cast_signed()), Watermarks::ascending())
+            .key_by(|n| n % 3)
+            .process_timed("later", Later)
+            .into_pairs()
+    });
     assert_eq!(report.n_outputs, 14 - 2 + 1);
 }
 

@@ -152,6 +152,13 @@ impl SimContext {
         Watch { context: self.clone(), watermark: Timestamp::MIN, finds_late: true }
     }
 
+    /// Whether the job was asked to change its scale. As long as it was not, all workers have heard of the same event
+    /// time at the cut of a snapshot; a newcomer has heard of none.
+    #[must_use]
+    pub fn may_have_rescaled(&self) -> bool {
+        self.0.core.lock().counts.0.keys().any(|kind| kind.starts_with("request: rescale"))
+    }
+
     /// Has some call of a user's code fail.
     pub(super) fn fail_once(&self) {
         self.0.n_errors_due.set(self.0.n_errors_due.get() + 1);

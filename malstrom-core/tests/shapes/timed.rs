@@ -7,7 +7,7 @@ use malstrom_core::element::{Record, Timestamp};
 use malstrom_core::operators::{Emit, Operator, TimedOperator, Timers};
 use malstrom_core::stream::Job;
 use malstrom_core::testing::{Item, Output, SimContext};
-use malstrom_core::time::Due;
+use malstrom_core::time::{Due, Watermarks};
 use malstrom_core::time::aggregates::{Folded, fold};
 use malstrom_core::time::windows::{Session, Sliding, Tumbling, WindowResult};
 
@@ -195,5 +195,122 @@ pub(super) fn timers(job: &Job, sim: &SimContext) {
         .into_pairs()
         .map(|(_, output)| output)
         .apply(sim.watch_late())
+        .transactional_sink("out", sim.sink("out"));
+}
+
+/// Makes of every item one that is certain to be late, in every interleaving: far behind the event time that its key has
+/// seen. Where a rescale may have brought a newcomer, which knows less than the key has seen, far behind the event time
+/// that the worker itself has seen.
+struct LateAgain(SimContext);
+
+impl TimedOperator<u64, Item> for LateAgain {
+    /// The greatest watermark that the key has seen.
+    type State = i64;
+    type Out = Item;
+
+    fn process(
+        &mut self,
+        _: &u64,
+        seen: &mut Option<i64>,
+        record: Record<Item>,
+        timers: &mut Timers<'_>,
+        out: &mut impl Emit<Item>,
+    ) {
+        let now = timers.watermark().0;
+        let greatest = seen.get_or_insert(now);
+        *greatest = now.max(*greatest);
+        let passed = Timestamp(if self.0.may_have_rescaled() { now } else { *greatest });
+        if passed > Timestamp::MIN {
+            out.emit(Record::at(passed.saturating_sub(1000), record.value));
+        }
+    }
+
+    fn on_timer(
+        &mut self,
+        _: &u64,
+        _: &mut Option<i64>,
+        _: Due,
+        _: &mut Timers<'_>,
+        _: &mut impl Emit<Item>,
+    ) {
+    }
+}
+
+/// Tells at many moments how many items there were before: one that fires while records are still kept aside for its bin
+/// misses them.
+struct CountedBefore;
+
+/// How long after an item its key counts, in event time: about as far as event time comes in one step of a rescale, whatever
+/// the steps of the partitions.
+const COUNTED_AFTER: [i64; 6] = [1, 5, 17, 60, 250, 900];
+
+impl TimedOperator<u64, Item> for CountedBefore {
+    /// The times of the key's items.
+    type State = Vec<i64>;
+    type Out = Output;
+
+    fn process(
+        &mut self,
+        _: &u64,
+        times: &mut Option<Vec<i64>>,
+        record: Record<Item>,
+        timers: &mut Timers<'_>,
+        _: &mut impl Emit<Output>,
+    ) {
+        times.get_or_insert_default().push(record.time.0);
+        for after in COUNTED_AFTER {
+            timers.set_at(record.time.saturating_add(after));
+        }
+    }
+
+    fn on_timer(
+        &mut self,
+        key: &u64,
+        times: &mut Option<Vec<i64>>,
+        due: Due,
+        _: &mut Timers<'_>,
+        out: &mut impl Emit<Output>,
+    ) {
+        let Due::Event(due) = due else { return };
+        let n_before = times.iter().flatten().filter(|time| **time < due.0).count();
+        let output = Output { key: *key, partition: 0, seq: due.0.unsigned_abs(), value: n_before as u64 };
+        out.emit(Record::at(due, output));
+    }
+}
+
+/// What is late makes nothing; what is counted counts all that came before.
+pub(super) fn late_and_counted(job: &Job, sim: &SimContext) {
+    let [late, counted] = job.source("in", sim.steady_source("in")).apply(HasTime).fan_out();
+    late.key_by(|item| item.key % 11)
+        .process_timed("late again", LateAgain(sim.clone()))
+        .window(Session::with_gap(30))
+        .aggregate("late sessions", digest())
+        .into_pairs()
+        .map(|(key, window)| output(key, &window))
+        .transactional_sink("late out", sim.sink("late out"));
+    counted
+        .key_by(|item| item.key % 17)
+        .process_timed("counted", CountedBefore)
+        .into_pairs()
+        .map(|(_, output)| output)
+        .apply(sim.watch_late())
+        .transactional_sink("counted out", sim.sink("counted out"));
+}
+
+/// Event time that the job itself gives. Its generator is a worker's, so that a partition that moves may be late; what is
+/// made does not depend on that.
+pub(super) fn reassigned(job: &Job, sim: &SimContext) {
+    job.source("in", sim.source("in"))
+        .reassign_timestamps(
+            "own time",
+            |item: &Item| Timestamp(3 * item.seq.cast_signed()),
+            Watermarks::ascending(),
+        )
+        .apply(sim.watch())
+        .key_by(|item| (item.key, item.partition))
+        .process_timed("later", Later)
+        .into_pairs()
+        .map(|(_, output)| output)
+        .apply(sim.watch())
         .transactional_sink("out", sim.sink("out"));
 }

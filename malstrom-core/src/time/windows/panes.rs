@@ -10,7 +10,6 @@ use super::{
 };
 use crate::element::Timestamp;
 use crate::exchange::Data;
-use crate::mutant::{self, Mutant};
 use crate::time::aggregates::Aggregate;
 use crate::time::{Due, Scheduled, TimeSpan};
 
@@ -164,7 +163,7 @@ impl PaneWindows {
             // The step is longer than the size, and the record lies between two windows.
             return None;
         }
-        if last.saturating_add(cx.lateness) <= watermark && !mutant::is(Mutant::LatenessIgnored) {
+        if last.saturating_add(cx.lateness) <= watermark {
             return Some(value);
         }
         let pane = open.pane(start, || cx.aggregate.init());
