@@ -59,6 +59,7 @@ mutants! {
     RoutedEarly: "records are routed by the new table before the cut",
     MovedEarly: "a step is reported done while bins are on their way",
     MovedBinKept: "the old owner of a bin keeps its state",
+    MovedAsAtCut: "a bin frozen for a given-up snapshot moves as it was at the cut (seeds 300841/8, 20007434/6)",
     MovedMarkLost: "a bin that moves forgets when it was changed",
     AsideDropped: "records kept aside for a bin on its way are dropped",
     AsideOvertaken: "records kept aside are worked on behind what came later",
@@ -96,8 +97,6 @@ mutants! {
     ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
     SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
-    ShortListingBelieved: "a coordinator believes a listing that ends below what it has written itself (seed 5019935/5)",
-    LostEndAwaited: "a log whose end is gone is waited for without end (seeds 5010397/7, 5011352/8, 5013093/3)",
     PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",
 }
 

@@ -7,11 +7,11 @@ use malstrom_core::operators::{Emit, KeyedOperator, Operator, TimedOperator, Tim
 use malstrom_core::stage::{Pipe, SourceInlet};
 use malstrom_core::stream::{Job, Stream};
 use malstrom_core::testing::{Feed, Mode, OperatorTester, TesterReport};
-use malstrom_core::time::{Due, Watermarks};
 use malstrom_core::time::aggregates::{count, sum, top_n};
 use malstrom_core::time::windows::{
     Count, Firing, Global, Session, Sliding, Trigger, TriggerAction, TriggerContext, Tumbling, WindowResult,
 };
+use malstrom_core::time::{Due, Watermarks};
 
 const N_RECORDS: u64 = 14;
 

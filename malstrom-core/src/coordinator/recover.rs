@@ -136,9 +136,8 @@ impl Coordinator {
             // The log does not end below what this coordinator has written to it. A listing that lags behind shows it
             // so if all that it lacks lies behind a gap that was trimmed: then no number leads there. If it stays so, the
             // end of the log is gone, and what is left is all there is.
-            let is_last = attempt == LOG_APPEND_ATTEMPTS_MAX && !mutant::is(Mutant::LostEndAwaited);
-            let is_behind =
-                resolution.next_number < self.log.next && !mutant::is(Mutant::ShortListingBelieved);
+            let is_last = attempt == LOG_APPEND_ATTEMPTS_MAX;
+            let is_behind = resolution.next_number < self.log.next;
             if is_behind && !is_last {
                 mark::hit(Mark::HoleRetried);
                 self.host.sleep(self.backoff(attempt)).await;
@@ -147,7 +146,7 @@ impl Coordinator {
             if !resolution.void.is_empty() {
                 mark::hit(Mark::VoidCommit);
             }
-            if resolution.next_generation <= self.generation && !mutant::is(Mutant::ShortListingBelieved) {
+            if resolution.next_generation <= self.generation {
                 return Err(Failure::again("the job log is behind what was written to it".to_owned()));
             }
             if resolution.state == JobState::Finished && last_transactions(&resolution).is_empty() {

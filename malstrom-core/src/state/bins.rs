@@ -256,6 +256,12 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
         // A step begins when the snapshot before it is done or given up: nobody waits for a bin that is still frozen.
         if self.frozen.remove(bin.index()) {
             mark::hit(Mark::FrozenBinMoved);
+            // Nor for what its keys were at the cut: it moves as it is now, and has changed if a key was touched.
+            let saved = self.saved.get_mut(bin.index()).filter(|_| !mutant::is(Mutant::MovedAsAtCut));
+            let saved = saved.map(std::mem::take);
+            if saved.is_some_and(|saved| !saved.keys.is_empty()) {
+                self.bins[bin.index()].changed_at = self.epoch;
+            }
         }
         let encoded = self.encode(bin.index())?;
         let slot = &mut self.bins[bin.index()];

@@ -173,6 +173,17 @@ fn a_bin_that_moves_keeps_its_mark() {
 }
 
 #[test]
+fn a_bin_touched_while_frozen_for_a_given_up_snapshot_moves_as_it_is_now() {
+    let mut from = state(4);
+    set(&mut from, 7, 1);
+    from.freeze(SnapshotId(1), None);
+    set(&mut from, 7, 2);
+    let (changed_at, encoded) = from.take(bin(&from, 7)).unwrap();
+    assert_eq!(read(&encoded, 4), Model::from([(7, 2)]));
+    assert_eq!(changed_at, SnapshotId(1));
+}
+
+#[test]
 fn a_bin_that_was_emptied_and_moves_is_still_an_empty_bin_in_the_next_increment() {
     let (mut from, mut to) = (state(1), state(1));
     set(&mut from, 7, 1);
