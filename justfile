@@ -37,7 +37,7 @@ simulate seeds="2000" start="0":
 # They begin at the time in seconds, which is printed; each that fails says how to run it again.
 #
 # Runs seeds that nobody has run before, for so many seconds on one core.
-fresh seconds="60":
+fresh seconds="30":
     cargo build --release --locked --package malstrom-core --features marks --example simulate
     "${CARGO_TARGET_DIR:-target}/release/examples/simulate" 1000000 "$(date +%s)000000" seconds={{ seconds }}
 

@@ -241,6 +241,9 @@ impl Objects {
         }
         let path = log::path(number);
         self.is_damaged = true;
+        // A claim that vanishes before there is a commit takes with it that there ever was a generation: the next coordinator
+        // begins again with the first, and nobody could tell.
+        let may_be_lost = may_be_lost && (!is_claim || n_commits > 0);
         let how = self.rng.below(if may_be_lost { 4 } else { 3 });
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;
