@@ -29,6 +29,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("timers", timed::timers),
     ("a storm of timers", timed::storm),
     ("late again, and counted at timers", timed::late_and_counted),
+    ("timers in reassigned time", timed::reassigned),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.
