@@ -17,10 +17,12 @@
 //!
 //! [`Grammar`] checks the same of a channel, rule by rule.
 
+mod either;
 mod grammar;
 
 use std::fmt;
 
+pub use either::Either;
 pub use grammar::{Grammar, Ungrammatical};
 
 use serde::{Deserialize, Serialize};

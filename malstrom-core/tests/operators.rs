@@ -13,6 +13,9 @@ use malstrom_core::time::windows::{
 };
 use malstrom_core::time::{Due, Watermarks};
 
+#[path = "operators/joins.rs"]
+mod joins;
+
 const N_RECORDS: u64 = 14;
 
 type Source = Stream<SourceInlet<Feed<u64>>>;

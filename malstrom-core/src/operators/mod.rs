@@ -9,6 +9,7 @@ mod flat_map;
 mod fold;
 mod from_iter;
 mod inspect;
+mod join;
 mod key_by;
 mod map;
 mod map_with_state;
@@ -27,6 +28,10 @@ pub use flat_map::{FlatMap, FlatMapWith};
 pub use fold::{Fold, FoldFinal};
 pub use from_iter::{FromIter, FromIterError, IterReader, from_iter, from_iters};
 pub use inspect::Inspect;
+pub use join::{
+    AsOf, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinHow, JoinOut, JoinRows, Latest, LatestJoin, LeftOuter,
+    RightOuter, Rows, SameWindow, WindowJoin,
+};
 pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
 pub use map::Map;
 pub use map_with_state::MapWithState;
@@ -36,6 +41,6 @@ pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,
 };
-pub use window::{Merged, OnlyResults, Partial, Told, Window};
+pub use window::{Merged, OnlyResults, Partial, Window};
 
 use process::WithKey;

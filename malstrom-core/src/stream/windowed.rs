@@ -4,9 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::{KeyedStream, Stream};
-use crate::element::Keyed;
+use crate::element::{Either, Keyed};
 use crate::exchange::{Lane, local_channel};
-use crate::operators::{Combine, KeyBy, Merged, OnlyResults, Partial, Told, Window};
+use crate::operators::{Combine, KeyBy, Merged, OnlyResults, Partial, Window};
 use crate::snapshot::OperatorKind;
 use crate::stage::{Fork, Inbox, KeyedInbox, Pipe, Then};
 use crate::state::StateKey;
@@ -127,10 +127,10 @@ where
         let (results, results_end) = local_channel();
         let (late, late_end) = local_channel();
         let told = self.told(name, aggregate).map(|told| match told {
-            Told::Result(keyed) => Told::Result((keyed.key, keyed.value)),
-            Told::Late(keyed) => Told::Late((keyed.key, keyed.value)),
+            Either::Left(keyed) => Either::Left((keyed.key, keyed.value)),
+            Either::Right(keyed) => Either::Right((keyed.key, keyed.value)),
         });
-        told.close(Fork { results: Lane::new(results), late: Lane::new(late) });
+        told.close(Fork { left: Lane::new(results), right: Lane::new(late) });
         (job.open(Inbox::new([results_end])), job.open(Inbox::new([late_end])))
     }
 

@@ -88,6 +88,13 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
         }
     }
 
+    /// Like [`schedule`](Self::schedule), for a time in event time, if there is one.
+    pub(crate) fn schedule_at(&mut self, due: Option<i64>, hash: u64, key: K) {
+        if let Some(time) = due {
+            self.schedule(Due::Event(Timestamp(time)), hash, key);
+        }
+    }
+
     /// Takes the earliest that may be due by event time.
     pub fn next_event(&mut self) -> Option<(Due, u64, K)> {
         loop {

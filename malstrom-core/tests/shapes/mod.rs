@@ -1,6 +1,7 @@
 //! Jobs of different shapes, for the simulator. What they show follows from the sources alone: a state is kept for each
 //! key *and* partition, so that it depends on the order within a partition and on no other.
 
+mod joined;
 mod timed;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("timers", timed::timers),
     ("a storm of timers", timed::storm),
     ("late again, and counted at timers", timed::late_and_counted),
+    ("interval join", joined::intervals),
+    ("window joins", joined::windows),
+    ("joins with a table", joined::versions),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.
