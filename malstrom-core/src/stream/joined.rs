@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::KeyedStream;
+use super::{KeyedStream, Stream};
 use crate::element::{Either, Keyed};
 use crate::exchange::{Data, Lane, local_channel};
 use crate::operators::{
@@ -234,7 +234,28 @@ macro_rules! combine {
                 F: FnMut(&K, $left, $right) -> T + 'static,
                 H: JoinHow<K, L, R, $kind<F>>,
             {
-                self.rows(name, $kind(combine))
+                KeyedStream::new(self.rows(name, $kind(combine)).apply(OnlyResults))
+            }
+
+            /// Like [`combine`](Self::combine), and gives the late rows as a stream of their own.
+            #[expect(clippy::type_complexity, reason = "a stream's type spells out what it carries")]
+            #[track_caller]
+            pub fn combine_with_late<K, L, R, T, F>(
+                self,
+                name: &str,
+                combine: F,
+            ) -> (KeyedStream<KeyedInbox<K, T>>, KeyedStream<KeyedInbox<K, Either<L, R>>>)
+            where
+                K: StateKey,
+                L: Data,
+                R: Data,
+                T: 'static,
+                P: Pipe<Item = Keyed<K, Either<L, R>>>,
+                F: FnMut(&K, $left, $right) -> T + 'static,
+                $kind<F>: JoinRows<K, L, R, Out = T>,
+                H: JoinHow<K, L, R, $kind<F>>,
+            {
+                self.rows(name, $kind(combine)).fork_keyed()
             }
         }
     };
@@ -262,7 +283,7 @@ combine!(
 
 impl<P, J, H> Joined<P, J, H> {
     #[track_caller]
-    fn rows<K, L, R, F>(self, name: &str, rows: F) -> KeyedStream<JoinPipe<P, H::Join>>
+    fn rows<K, L, R, F>(self, name: &str, rows: F) -> Stream<Then<P, H::Join>>
     where
         K: StateKey,
         L: Data,
@@ -274,7 +295,7 @@ impl<P, J, H> Joined<P, J, H> {
         let stream = self.stream.into_plain();
         stream.job().register(name, OperatorKind::KeyedState);
         let n_bins = stream.job().n_bins();
-        KeyedStream::new(stream.apply(self.how.operator(name, n_bins, rows)).apply(OnlyResults))
+        stream.apply(self.how.operator(name, n_bins, rows))
     }
 }
 

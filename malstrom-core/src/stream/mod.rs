@@ -1,4 +1,4 @@
-//! The builder a user sees: [`Job`], [`Stream`], [`KeyedStream`], their windows and joins.
+//! The builder a user sees: [`Job`], [`Stream`], [`KeyedStream`], their windows, joins and side outputs.
 //!
 //! A job's closure is called once on every worker, each time a worker starts; it must build the same dataflow each
 //! time. Operators and closures stay on the thread that built them: none of them need be `Send`.
@@ -7,6 +7,7 @@ mod job;
 mod joined;
 mod keyed;
 mod plain;
+mod sides;
 mod windowed;
 
 pub use job::{BuildError, Dataflow, Job};

@@ -1,6 +1,7 @@
 //! Joins in every mode of the operator tester.
 
 use malstrom_core::element::{Either, Keyed};
+use malstrom_core::stage::KeyedInbox;
 use malstrom_core::stream::KeyedStream;
 use malstrom_core::time::windows::{Session, Sliding, Tumbling};
 
@@ -134,4 +135,60 @@ fn join_with_the_latest_of_a_table() {
         table.combine("latest", |_, l, r| (*l, r.copied())).into_pairs()
     });
     assert_eq!(report.n_outputs, 7);
+}
+
+/// Joins rows of which every third comes late, and counts what came of it and what was late.
+fn late<P, Q>(
+    join: impl Fn(KeyedStream<KeyedInbox<u64, Two>>) -> (KeyedStream<P>, KeyedStream<Q>) + 'static,
+) -> TesterReport
+where
+    P: Pipe<Item = Keyed<u64, u64>>,
+    Q: Pipe<Item = Keyed<u64, Two>>,
+{
+    check_any_order(move |_, numbers| {
+        let two = |n| (n / 2 % 2, if n % 2 == 0 { Either::Left(n) } else { Either::Right(n) });
+        let (made, late) = join(numbers.apply(Delayed(6)).into_keyed(two));
+        let late = late.map_values(|_, n| 100 + n.left().unwrap_or(100));
+        made.union(late).into_pairs()
+    })
+}
+
+#[test]
+fn rows_that_are_late_go_to_their_own_stream() {
+    let n_late = 4;
+    let pairs = late(|two| two.joined().between(1..=1).combine_with_late("pairs", |_, l, r| l + r));
+    // 0 and 1, 6 and 7, 12 and 13: the others lack 2, 5, 8 or 11.
+    assert_eq!(pairs.n_outputs, n_late + 3);
+    let windows = late(|two| {
+        two.joined().window(Tumbling::of(4)).combine_with_late("windows", |_, l, r| l + r)
+    });
+    assert_eq!(windows.n_outputs, n_late + 3);
+    // Versions that are late are put in force where none was; what comes too late for all is 2 and 8.
+    let versions = late(|two| two.joined().as_of().combine_with_late("versions", |_, l, r| l + r));
+    assert!(versions.n_outputs > 2, "{versions:?}");
+}
+
+#[test]
+fn side_outputs_are_routed_on_independently() {
+    let report = check_any_order(|_, numbers| {
+        let (few, many) = numbers.partition_map(|n| match n {
+            0..4 => Either::Left(n),
+            _ => Either::Right(n.to_string()),
+        });
+        let many = many.key_by(|text| text.len() as u64).fold("n", || 0_u64, |n, _| *n += 1);
+        few.map(|n| (n, n)).boxed().union(many.into_pairs())
+    });
+    assert_eq!(report.n_outputs, 14);
+}
+
+#[test]
+fn both_sides_of_a_keyed_fork_keep_state_of_the_same_key() {
+    let report = check_any_order(|_, numbers| {
+        let either = |n: u64| if n.is_multiple_of(3) { Either::Right(n.to_string()) } else { Either::Left(n) };
+        let (numbers, texts) = numbers.key_by(|n| n % 4).map_values(move |_, n| either(n)).fork();
+        let sums = numbers.fold("sum", || 0, |sum, n| *sum += n).map_values(|_, sum| sum.to_string());
+        let texts = texts.reduce("text", |all, text| all.push_str(&text));
+        sums.union(texts).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 14);
 }

@@ -74,7 +74,9 @@ mod tests {
 
     fn timeline() -> Timeline<char> {
         let mut rows = Timeline::default();
-        [(5, 'a'), (9, 'b'), (5, 'c'), (7, 'd'), (1, 'e')].map(|(time, row)| rows.insert(time, row));
+        for (time, row) in [(5, 'a'), (9, 'b'), (5, 'c'), (7, 'd'), (1, 'e')] {
+            rows.insert(time, row);
+        }
         rows
     }
 
