@@ -13,6 +13,7 @@ use crate::codec;
 use crate::element::{Control, Timestamp};
 use crate::ids::SnapshotId;
 use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
+use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
 
@@ -188,7 +189,13 @@ impl<S: Source> Pipe for SourceInlet<S> {
             }
         }
         if let Some(time) = self.merged_watermark() {
-            return Ok(Pulled::Control(Control::Watermark(time)));
+            self.due.push_back(Control::Watermark(time));
+        }
+        // What the reads of this round promised goes before idleness: behind it, it would end the idleness for ever.
+        if !mutant::is(Mutant::IdleOvertakes)
+            && let Some(control) = self.due.pop_front()
+        {
+            return Ok(Pulled::Control(control));
         }
         Ok(self.quiet(cx.now, wake_at))
     }
