@@ -147,7 +147,9 @@ where
 {
     check_any_order(move |_, numbers| {
         let two = |n| (n / 2 % 2, if n % 2 == 0 { Either::Left(n) } else { Either::Right(n) });
-        let (made, late) = join(numbers.apply(Delayed(6)).into_keyed(two));
+        // The first watermark has come before the first of them.
+        let numbers = numbers.filter(|n| *n != 2).apply(Delayed(6));
+        let (made, late) = join(numbers.into_keyed(two));
         let late = late.map_values(|_, n| 100 + n.left().unwrap_or(100));
         made.union(late).into_pairs()
     })
@@ -155,17 +157,17 @@ where
 
 #[test]
 fn rows_that_are_late_go_to_their_own_stream() {
-    let n_late = 4;
+    let n_late = 3;
     let pairs = late(|two| two.joined().between(1..=1).combine_with_late("pairs", |_, l, r| l + r));
-    // 0 and 1, 6 and 7, 12 and 13: the others lack 2, 5, 8 or 11.
+    // 0 and 1, 6 and 7, 12 and 13: the others lack one that is late.
     assert_eq!(pairs.n_outputs, n_late + 3);
     let windows = late(|two| {
         two.joined().window(Tumbling::of(4)).combine_with_late("windows", |_, l, r| l + r)
     });
     assert_eq!(windows.n_outputs, n_late + 3);
-    // Versions that are late are put in force where none was; what comes too late for all is 2 and 8.
+    // Versions that are late are put in force where none was; what comes too late in any case is 8.
     let versions = late(|two| two.joined().as_of().combine_with_late("versions", |_, l, r| l + r));
-    assert!(versions.n_outputs > 2, "{versions:?}");
+    assert!(versions.n_outputs > 1, "{versions:?}");
 }
 
 #[test]
