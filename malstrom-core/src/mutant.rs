@@ -87,6 +87,7 @@ mutants! {
     LeavingFires: "timers of a bin fire while it waits to leave",
     LatenessIgnored: "a record that is late opens its session again",
     FloorForgotten: "what operators were told of event time is not restored",
+    NewcomerUnaware: "a newcomer is told that a channel is idle and not how far it had come (seed 105/15)",
     JoinRowDroppedEarly: "a join drops a row when a partner of it can still come at the last time it could",
     MatchForgotten: "an outer join tells a row as alone that had a partner",
     AsOfEarly: "a row is joined with the version in force before all of its time are there",
