@@ -3,7 +3,8 @@
 //! # Rules
 //! 1. What is promised is the least of what the readers of all partitions promise; between two routes it never regresses.
 //! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
-//! 3. A partition that has had nothing for a while is left out: it holds the others up no longer.
+//! 3. A partition that has had nothing for a while is left out: it holds the others up no longer, except before the end of
+//!    event time.
 //! 4. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -133,15 +134,19 @@ impl<S: Source> SourceInlet<S> {
         if !self.coming.is_empty() {
             return None;
         }
-        let open = self.partitions.iter();
-        let open = open.filter(|partition| partition.status != ReadStatus::Ended && !partition.is_idle);
         let mut least = None;
-        for partition in open {
-            let time = partition.reader.watermark()?;
-            least = Some(least.map_or(time, |least: Timestamp| least.min(time)));
+        let mut is_over = true;
+        for partition in self.partitions.iter().filter(|partition| partition.status != ReadStatus::Ended) {
+            let time = partition.reader.watermark();
+            // One that is idle holds up all but the end of event time, behind which it could never come back.
+            is_over &= time == Some(Timestamp::MAX);
+            if !partition.is_idle {
+                let time = time?;
+                least = Some(least.map_or(time, |least: Timestamp| least.min(time)));
+            }
         }
         let time = least?;
-        (time > self.watermark).then(|| {
+        (time > self.watermark && (is_over || time < Timestamp::MAX)).then(|| {
             self.watermark = time;
             time
         })

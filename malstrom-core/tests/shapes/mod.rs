@@ -30,6 +30,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("timers", timed::timers),
     ("a storm of timers", timed::storm),
     ("late again, and counted at timers", timed::late_and_counted),
+    ("timers in reassigned time", timed::reassigned),
     ("interval join", joined::intervals),
     ("window joins", joined::windows),
     ("joins with a table", joined::versions),

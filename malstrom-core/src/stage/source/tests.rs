@@ -259,3 +259,14 @@ fn i7_what_was_promised_in_a_round_is_told_before_idleness() {
     let promised = Pulled::Control(Control::Watermark(Timestamp(32)));
     assert_eq!(said, [promised, Pulled::Control(Control::Idle), Pulled::Dry(None)]);
 }
+
+#[test]
+fn i7_event_time_does_not_end_while_an_idle_partition_may_wake() {
+    let mut inlet = SourceInlet::new("stuck", Stuck);
+    ["5", &i64::MAX.to_string()].iter().for_each(|partition| inlet.open(partition, None).unwrap());
+    assert_eq!(inlet.merged_watermark(), Some(Timestamp(5)));
+    inlet.partitions[0].is_idle = true;
+    assert_eq!(inlet.merged_watermark(), None);
+    inlet.partitions[0].status = ReadStatus::Ended;
+    assert_eq!(inlet.merged_watermark(), Some(Timestamp::MAX));
+}
