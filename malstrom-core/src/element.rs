@@ -85,6 +85,11 @@ impl<T> Record<T> {
         Self { time, value }
     }
 
+    /// The same record with what becomes of its value.
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Record<U> {
+        Record { time: self.time, value: map(self.value) }
+    }
+
     /// The same record with another value.
     pub fn with<U>(self, value: U) -> Record<U> {
         Record { time: self.time, value }

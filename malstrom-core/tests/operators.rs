@@ -15,6 +15,8 @@ use malstrom_core::time::{Due, Watermarks};
 
 #[path = "operators/joins.rs"]
 mod joins;
+#[path = "operators/stateful.rs"]
+mod stateful;
 
 const N_RECORDS: u64 = 14;
 

@@ -2,6 +2,7 @@
 
 mod collect;
 mod combine;
+mod deduplicate;
 mod discard;
 mod filter;
 mod filter_map;
@@ -14,6 +15,7 @@ mod key_by;
 mod map;
 mod map_with_state;
 mod process;
+mod process_stateful;
 mod process_timed;
 mod reduce;
 mod traits;
@@ -21,6 +23,7 @@ mod window;
 
 pub use collect::{Collect, CollectHandle, Collected};
 pub use combine::Combine;
+pub use deduplicate::Deduplicate;
 pub use discard::Discard;
 pub use filter::Filter;
 pub use filter_map::FilterMap;
@@ -29,13 +32,17 @@ pub use fold::{Fold, FoldFinal};
 pub use from_iter::{FromIter, FromIterError, IterReader, from_iter, from_iters};
 pub use inspect::Inspect;
 pub use join::{
-    AsOf, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinHow, JoinOut, JoinRows, Latest, LatestJoin, LeftOuter,
-    RightOuter, Rows, SameWindow, WindowJoin,
+    AsOf, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinHow, JoinOut, JoinRows, Latest, LatestJoin,
+    LeftOuter, RightOuter, Rows, SameWindow, WindowJoin,
 };
 pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
 pub use map::Map;
 pub use map_with_state::MapWithState;
 pub use process::{KeyedOperator, Process, ProcessFn};
+pub use process_stateful::{
+    At, List, ListOf, Map as MapState, MapOf, OfKey, ProcessStateful, StatefulOperator, States, Value,
+    ValueOf,
+};
 pub use process_timed::{ProcessTimed, TimedOperator, Timers};
 pub use reduce::Reduce;
 pub use traits::{

@@ -62,7 +62,10 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
 
 impl<K: 'static, V: 'static> KeyedInbox<K, V> {
     /// Reads stages of the same worker.
-    pub(crate) fn local(inputs: impl IntoIterator<Item = Box<dyn Receive<Keyed<K, V>>>>, n_bins: u32) -> Self {
+    pub(crate) fn local(
+        inputs: impl IntoIterator<Item = Box<dyn Receive<Keyed<K, V>>>>,
+        n_bins: u32,
+    ) -> Self {
         let mut inbox = Self::reading(None, n_bins);
         inputs.into_iter().for_each(|input| inbox.channels.add(input));
         inbox

@@ -61,10 +61,7 @@ impl<K: StateKey, L: 'static, P: Pipe<Item = Keyed<K, L>>> KeyedStream<P> {
     /// # Ok::<(), malstrom_core::stream::BuildError>(())
     /// ```
     #[track_caller]
-    pub fn union<Q: Pipe<Item = Keyed<K, L>>>(
-        self,
-        other: KeyedStream<Q>,
-    ) -> KeyedStream<KeyedInbox<K, L>> {
+    pub fn union<Q: Pipe<Item = Keyed<K, L>>>(self, other: KeyedStream<Q>) -> KeyedStream<KeyedInbox<K, L>> {
         let job = self.plain().job().clone();
         let (one, one_end) = local_channel();
         let (two, two_end) = local_channel();
@@ -220,11 +217,7 @@ macro_rules! combine {
             ///
             /// Late rows are counted in the figures of the job. The name identifies the rows that are kept in snapshots.
             #[track_caller]
-            pub fn combine<K, L, R, T, F>(
-                self,
-                name: &str,
-                combine: F,
-            ) -> KeyedStream<JoinPipe<P, H::Join>>
+            pub fn combine<K, L, R, T, F>(self, name: &str, combine: F) -> KeyedStream<JoinPipe<P, H::Join>>
             where
                 K: StateKey,
                 L: Data,

@@ -3,6 +3,7 @@
 //! - [`Watermarks`] and [`WatermarkGenerator`]: how far event time has come, from the records of one partition.
 //! - [`TimeSpan`]: a length of event time. [`TimeOffset`]: how much earlier or later.
 //! - [`TimedState`]: keyed state of which some is due at a time; timers and windows lie in it.
+//! - [`Ttl`]: how long something is remembered.
 //! - [`windows`]: which window a record belongs to, and what is kept of it.
 //! - [`aggregates`]: what becomes of the records of a window.
 //!
@@ -11,12 +12,14 @@
 pub mod aggregates;
 mod due;
 mod timed_state;
+mod ttl;
 mod watermarks;
 pub mod windows;
 
 pub(crate) use watermarks::Stamp;
 
 pub use timed_state::{Due, Scheduled, TimedState};
+pub use ttl::Ttl;
 pub use watermarks::{
     BoundedDisorder, Punctuated, Timed, TimedPosition, TimedReader, WatermarkGenerator, Watermarks,
 };

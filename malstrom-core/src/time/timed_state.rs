@@ -10,6 +10,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::due::DueQueue;
 use crate::codec::CodecError;
 use crate::element::Timestamp;
@@ -21,7 +23,7 @@ use crate::ports::Nanos;
 use crate::state::{AnyState, EncodedBin, KeyedState, StateKey};
 
 /// When something is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Due {
     /// When event time has come so far: when no earlier record is to follow.
     Event(Timestamp),
@@ -66,6 +68,12 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
     #[inline]
     pub fn keyed(&mut self) -> &mut KeyedState<K, S> {
         &mut self.state
+    }
+
+    /// The state of a key, if there is any. It is not marked as changed.
+    #[inline]
+    pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
+        self.state.get(hash, key)
     }
 
     /// How far event time has come, here or before the snapshot that was restored.

@@ -161,9 +161,8 @@ fn rows_that_are_late_go_to_their_own_stream() {
     let pairs = late(|two| two.joined().between(1..=1).combine_with_late("pairs", |_, l, r| l + r));
     // 0 and 1, 6 and 7, 12 and 13: the others lack one that is late.
     assert_eq!(pairs.n_outputs, n_late + 3);
-    let windows = late(|two| {
-        two.joined().window(Tumbling::of(4)).combine_with_late("windows", |_, l, r| l + r)
-    });
+    let windows =
+        late(|two| two.joined().window(Tumbling::of(4)).combine_with_late("windows", |_, l, r| l + r));
     assert_eq!(windows.n_outputs, n_late + 3);
     // Versions that are late are put in force where none was; what comes too late in any case is 8.
     let versions = late(|two| two.joined().as_of().combine_with_late("versions", |_, l, r| l + r));
@@ -186,7 +185,8 @@ fn side_outputs_are_routed_on_independently() {
 #[test]
 fn both_sides_of_a_keyed_fork_keep_state_of_the_same_key() {
     let report = check_any_order(|_, numbers| {
-        let either = |n: u64| if n.is_multiple_of(3) { Either::Right(n.to_string()) } else { Either::Left(n) };
+        let either =
+            |n: u64| if n.is_multiple_of(3) { Either::Right(n.to_string()) } else { Either::Left(n) };
         let (numbers, texts) = numbers.key_by(|n| n % 4).map_values(move |_, n| either(n)).fork();
         let sums = numbers.fold("sum", || 0, |sum, n| *sum += n).map_values(|_, sum| sum.to_string());
         let texts = texts.reduce("text", |all, text| all.push_str(&text));

@@ -11,7 +11,9 @@ use super::timed::HasTime;
 /// on which side is read first.
 fn output(left: Option<&Item>, right: Option<&Item>) -> Output {
     let number = |item: Option<&Item>| {
-        item.map_or(7, |item| (u64::from(item.partition) << 32 | item.seq).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        item.map_or(7, |item| {
+            (u64::from(item.partition) << 32 | item.seq).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        })
     };
     let key = number(left).rotate_left(17) ^ number(right);
     let value = left.map_or(0, |item| item.number) ^ right.map_or(1, |item| item.number).rotate_left(1);

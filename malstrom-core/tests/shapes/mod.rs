@@ -2,6 +2,7 @@
 //! key *and* partition, so that it depends on the order within a partition and on no other.
 
 mod joined;
+mod stateful;
 mod timed;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("interval join", joined::intervals),
     ("window joins", joined::windows),
     ("joins with a table", joined::versions),
+    ("named states and a side output", stateful::named_states),
+    ("deduplicated", stateful::deduplicated),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

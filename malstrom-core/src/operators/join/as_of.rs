@@ -138,7 +138,10 @@ fn due(time: i64) -> i64 {
 
 /// What is known of a key.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(bound(serialize = "L: Serialize, R: Serialize", deserialize = "L: Deserialize<'de>, R: Deserialize<'de>"))]
+#[serde(bound(
+    serialize = "L: Serialize, R: Serialize",
+    deserialize = "L: Deserialize<'de>, R: Deserialize<'de>"
+))]
 struct History<L, R> {
     /// When there is something to do.
     armed: Option<i64>,

@@ -77,7 +77,11 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> IntervalJoin<K, L, R, 
         left.into_iter().chain(right).min()
     }
 
-    fn late(&mut self, record: Record<Keyed<K, Either<L, R>>>, out: &mut impl Emit<JoinOut<K, L, R, F::Out>>) {
+    fn late(
+        &mut self,
+        record: Record<Keyed<K, Either<L, R>>>,
+        out: &mut impl Emit<JoinOut<K, L, R, F::Out>>,
+    ) {
         self.state.count_late(1);
         out.emit(Record { time: record.time, value: Either::Right(record.value) });
     }
@@ -197,7 +201,10 @@ fn drop_rows<T>(rows: &mut Timeline<Row<T>>, now: i64, waits: i64, mut alone: im
 
 /// The rows of a key that may still have partners.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(bound(serialize = "L: Serialize, R: Serialize", deserialize = "L: Deserialize<'de>, R: Deserialize<'de>"))]
+#[serde(bound(
+    serialize = "L: Serialize, R: Serialize",
+    deserialize = "L: Deserialize<'de>, R: Deserialize<'de>"
+))]
 struct Waiting<L, R> {
     /// When there is something to do.
     armed: Option<i64>,

@@ -90,8 +90,7 @@ mod tests {
     #[test]
     fn a_range_has_both_its_ends_and_may_be_empty() {
         let mut rows = timeline();
-        let mut within =
-            |from, to| rows.within(&(from..=to)).map(|(_, row)| *row).collect::<String>();
+        let mut within = |from, to| rows.within(&(from..=to)).map(|(_, row)| *row).collect::<String>();
         assert_eq!((within(5, 7), within(2, 4), within(9, 1)), ("acd".into(), String::new(), String::new()));
     }
 
