@@ -17,10 +17,12 @@
 //!
 //! [`Grammar`] checks the same of a channel, rule by rule.
 
+mod either;
 mod grammar;
 
 use std::fmt;
 
+pub use either::Either;
 pub use grammar::{Grammar, Ungrammatical};
 
 use serde::{Deserialize, Serialize};
@@ -81,6 +83,11 @@ impl<T> Record<T> {
     /// A record at a time.
     pub fn at(time: Timestamp, value: T) -> Self {
         Self { time, value }
+    }
+
+    /// The same record with what becomes of its value.
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Record<U> {
+        Record { time: self.time, value: map(self.value) }
     }
 
     /// The same record with another value.

@@ -8,6 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::coordinator::JobEvent;
 use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
@@ -16,7 +18,8 @@ use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
 /// Nanoseconds on a clock that never goes back. The clocks of all workers agree, also those of a later process of the job,
 /// as well as wall clocks do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Nanos(pub u64);
 
 impl Nanos {

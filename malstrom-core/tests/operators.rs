@@ -13,6 +13,11 @@ use malstrom_core::time::windows::{
 };
 use malstrom_core::time::{Due, Watermarks};
 
+#[path = "operators/joins.rs"]
+mod joins;
+#[path = "operators/stateful.rs"]
+mod stateful;
+
 const N_RECORDS: u64 = 14;
 
 type Source = Stream<SourceInlet<Feed<u64>>>;

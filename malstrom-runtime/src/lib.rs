@@ -32,9 +32,9 @@ pub mod threads;
 /// What nearly every program that runs a job needs.
 pub mod prelude {
     pub use malstrom_core::coordinator::{Completion, JobError, JobEvent, RequestError};
-    pub use malstrom_core::element::{Record, Timestamp};
+    pub use malstrom_core::element::{Either, Record, Timestamp};
     pub use malstrom_core::stream::{Job, KeyedStream, Stream};
-    pub use malstrom_core::time::Watermarks;
+    pub use malstrom_core::time::{TimeOffset, Ttl, Watermarks};
     pub use malstrom_core::time::aggregates::{self, Aggregate};
     pub use malstrom_core::time::windows::{Count, Global, Session, Sliding, Tumbling, WindowResult};
 

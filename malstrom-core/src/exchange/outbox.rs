@@ -6,6 +6,7 @@ use super::lane::{Lane, Remote, drain_all};
 use super::{Data, bin_of};
 use crate::element::{Barrier, Control, Keyed, Record};
 use crate::ids::{EdgeId, WorkerId};
+use crate::mutant::{self, Mutant};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
 use crate::snapshot::RouteTable;
@@ -18,8 +19,9 @@ pub struct Outbox<K, V> {
     owners: Vec<u32>,
     mask: u64,
     lanes: Vec<Lane<Keyed<K, V>>>,
-    /// The watermark or the idleness that was told last since the last route: a lane that is added begins with it.
-    told: Option<Control>,
+    /// The watermark that was told last since the last route, and the idleness behind it: a lane that is added begins with
+    /// both. Who knows only that a channel is idle, and not how far it had come, lags behind the others when all are idle.
+    told: [Option<Control>; 2],
 }
 
 impl<K: Data + Hash, V: Data> Outbox<K, V> {
@@ -29,7 +31,7 @@ impl<K: Data + Hash, V: Data> Outbox<K, V> {
             owners: vec![0; n_bins as usize],
             mask: u64::from(n_bins) - 1,
             lanes: Vec::new(),
-            told: None,
+            told: [None, None],
         }
     }
 }
@@ -54,8 +56,10 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
 
     fn control(&mut self, control: Control) -> Result<(), StageError> {
         match control {
-            Control::Watermark(_) | Control::Idle => self.told = Some(control),
-            Control::Barrier(Barrier::Route(_)) => self.told = None,
+            Control::Watermark(_) => self.told = [Some(control), None],
+            Control::Idle if mutant::is(Mutant::NewcomerUnaware) => self.told = [None, Some(control)],
+            Control::Idle => self.told[1] = Some(control),
+            Control::Barrier(Barrier::Route(_)) => self.told = [None, None],
             Control::Barrier(Barrier::Snapshot(_)) | Control::Suspend | Control::End => {}
         }
         self.lanes.iter_mut().for_each(|lane| lane.control(control));
@@ -67,9 +71,7 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
         for worker in self.lanes.len()..n_workers as usize {
             let to = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
             let mut lane = Lane::new(Box::new(Remote(port.channel_to(self.edge, to))));
-            if let Some(control) = self.told {
-                lane.control(control);
-            }
+            self.told.into_iter().flatten().for_each(|control| lane.control(control));
             self.lanes.push(lane);
         }
     }

@@ -2,6 +2,7 @@
 
 mod collect;
 mod combine;
+mod deduplicate;
 mod discard;
 mod filter;
 mod filter_map;
@@ -9,10 +10,12 @@ mod flat_map;
 mod fold;
 mod from_iter;
 mod inspect;
+mod join;
 mod key_by;
 mod map;
 mod map_with_state;
 mod process;
+mod process_stateful;
 mod process_timed;
 mod reduce;
 mod traits;
@@ -20,6 +23,7 @@ mod window;
 
 pub use collect::{Collect, CollectHandle, Collected};
 pub use combine::Combine;
+pub use deduplicate::Deduplicate;
 pub use discard::Discard;
 pub use filter::Filter;
 pub use filter_map::FilterMap;
@@ -27,15 +31,23 @@ pub use flat_map::{FlatMap, FlatMapWith};
 pub use fold::{Fold, FoldFinal};
 pub use from_iter::{FromIter, FromIterError, IterReader, from_iter, from_iters};
 pub use inspect::Inspect;
+pub use join::{
+    AsOf, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinHow, JoinOut, JoinRows, Latest, LatestJoin,
+    LeftOuter, RightOuter, Rows, SameWindow, WindowJoin,
+};
 pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
 pub use map::Map;
 pub use map_with_state::MapWithState;
 pub use process::{KeyedOperator, Process, ProcessFn};
+pub use process_stateful::{
+    At, List, ListOf, Map as MapState, MapOf, OfKey, ProcessStateful, StatefulOperator, States, Value,
+    ValueOf,
+};
 pub use process_timed::{ProcessTimed, TimedOperator, Timers};
 pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,
 };
-pub use window::{Merged, OnlyResults, Partial, Told, Window};
+pub use window::{Merged, OnlyResults, Partial, Window};
 
 use process::WithKey;

@@ -84,7 +84,16 @@ pub struct Timers<'a> {
     now: Nanos,
 }
 
-impl Timers<'_> {
+impl<'a> Timers<'a> {
+    pub(super) fn new(
+        kept: &'a mut KeptTimers,
+        set: &'a mut Vec<Due>,
+        watermark: Timestamp,
+        now: Nanos,
+    ) -> Self {
+        Self { kept, set, watermark, now }
+    }
+
     /// Has the key's timer fire when no record before `time` is to follow. A time that has passed already is due at the
     /// next watermark. At the end of the stream each timer that is set fires once; one that is set then never does.
     pub fn set_at(&mut self, time: Timestamp) {
@@ -159,7 +168,7 @@ impl<K: StateKey, S: Data, Op> ProcessTimed<K, S, Op> {
         if !mutant::is(Mutant::TimerFiredTwice) {
             kept.timers.remove(due);
         }
-        let mut timers = Timers { kept: &mut kept.timers, set: &mut self.set, watermark, now };
+        let mut timers = Timers::new(&mut kept.timers, &mut self.set, watermark, now);
         let mut out = WithKey { hash, key, out };
         self.operator.on_timer(key, &mut kept.state, due, &mut timers, &mut out);
         let is_over = kept.is_over();
@@ -189,35 +198,32 @@ where
     #[inline]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, Op::Out>>) {
         let Keyed { hash, key, value } = record.value;
-        let this = self;
-        let (watermark, now) = (this.state.now(), this.now);
-        let (_, kept) = this.state.keyed().get_or_insert_with(hash, &key, Kept::default);
-        let mut timers = Timers { kept: &mut kept.timers, set: &mut this.set, watermark, now };
+        let (watermark, now) = (self.state.now(), self.now);
+        let (_, kept) = self.state.keyed().get_or_insert_with(hash, &key, Kept::default);
+        let mut timers = Timers::new(&mut kept.timers, &mut self.set, watermark, now);
         let mut out = WithKey { hash, key: &key, out };
         let record = Record { time: record.time, value };
-        this.operator.process(&key, &mut kept.state, record, &mut timers, &mut out);
+        self.operator.process(&key, &mut kept.state, record, &mut timers, &mut out);
         let is_over = kept.is_over();
-        this.settle(hash, &key, is_over);
+        self.settle(hash, &key, is_over);
     }
 
     fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Keyed<K, Op::Out>>) -> bool {
-        let this = self;
-        this.state.advance(time);
+        self.state.advance(time);
         for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = this.state.next_event() else { return true };
-            this.fire::<V, _>(due, hash, &key, out);
+            let Some((due, hash, key)) = self.state.next_event() else { return true };
+            self.fire::<V, _>(due, hash, &key, out);
         }
         false
     }
 
     fn on_time(&mut self, now: Nanos, out: &mut impl Emit<Keyed<K, Op::Out>>) -> Option<Nanos> {
-        let this = self;
-        this.now = now;
+        self.now = now;
         for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = this.state.next_by_clock(now) else { break };
-            this.fire::<V, _>(due, hash, &key, out);
+            let Some((due, hash, key)) = self.state.next_by_clock(now) else { break };
+            self.fire::<V, _>(due, hash, &key, out);
         }
-        this.state.wake_at()
+        self.state.wake_at()
     }
 
     #[inline]
@@ -233,28 +239,28 @@ where
 /// What is kept of a key: its state, which may be absent, and its timers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound(serialize = "S: Serialize", deserialize = "S: Deserialize<'de>"))]
-struct Kept<S> {
+pub(super) struct Kept<S> {
     #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
     state: Option<S>,
-    timers: KeptTimers,
+    pub(super) timers: KeptTimers,
 }
 
 /// Times of timers, ascending.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct KeptTimers {
+pub(super) struct KeptTimers {
     event: Vec<Timestamp>,
     clock: Vec<u64>,
 }
 
 impl KeptTimers {
-    fn has(&self, due: Due) -> bool {
+    pub(super) fn has(&self, due: Due) -> bool {
         match due {
             Due::Event(time) => self.event.binary_search(&time).is_ok(),
             Due::Clock(time) => self.clock.binary_search(&time.0).is_ok(),
         }
     }
 
-    fn remove(&mut self, due: Due) {
+    pub(super) fn remove(&mut self, due: Due) {
         match due {
             Due::Event(time) => self.event.retain(|set| *set != time),
             Due::Clock(time) => self.clock.retain(|set| *set != time.0),
@@ -263,7 +269,7 @@ impl KeptTimers {
 }
 
 impl<S> Kept<S> {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.state.is_none() && self.timers.event.is_empty() && self.timers.clock.is_empty()
     }
 }

@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use super::{Emit, Operator};
-use crate::element::{Keyed, Record, Timestamp};
+use crate::element::{Either, Keyed, Record, Timestamp};
 use crate::exchange::Data;
 use crate::limits::TIMERS_FIRED_SLICE;
 use crate::mutant::{self, Mutant};
@@ -15,16 +15,8 @@ use crate::time::aggregates::Aggregate;
 use crate::time::windows::{OpenWindows, Trigger, WindowContext, WindowKind, WindowResult};
 use crate::time::{Due, Scheduled, TimedState};
 
-/// What comes of a windowed stream: results, and records that came too late for any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told<R, L> {
-    /// What became of a window.
-    Result(R),
-    /// A record that came too late.
-    Late(L),
-}
-
-type Made<K, V, Agg> = Told<Keyed<K, WindowResult<<Agg as Aggregate<V>>::Out>>, Keyed<K, V>>;
+/// Results, and beside them records that came too late for any.
+type Made<K, V, Agg> = Either<Keyed<K, WindowResult<<Agg as Aggregate<V>>::Out>>, Keyed<K, V>>;
 
 /// Aggregates the windows of each key. See [`KeyedStream::window`](crate::stream::KeyedStream::window).
 #[derive(Debug)]
@@ -59,7 +51,7 @@ impl<K: StateKey, V, W: WindowKind, Agg: Aggregate<V>, T: Trigger> Window<K, V, 
         }
         if let Some(Record { time, value }) = late {
             self.state.count_late(self.aggregate.n_records(&value));
-            out.emit(Record { time, value: Told::Late(Keyed { hash, key, value }) });
+            out.emit(Record { time, value: Either::Right(Keyed { hash, key, value }) });
         }
     }
 
@@ -67,7 +59,7 @@ impl<K: StateKey, V, W: WindowKind, Agg: Aggregate<V>, T: Trigger> Window<K, V, 
         for result in self.made.drain(..) {
             // The last time in the window: what reads on by event time finds it not late.
             let time = result.end.saturating_sub(1);
-            out.emit(Record { time, value: Told::Result(Keyed { hash, key: key.clone(), value: result }) });
+            out.emit(Record { time, value: Either::Left(Keyed { hash, key: key.clone(), value: result }) });
         }
     }
 
@@ -149,12 +141,12 @@ where
 #[derive(Debug)]
 pub struct OnlyResults;
 
-impl<R: 'static, L: 'static> Operator<Told<R, L>> for OnlyResults {
+impl<R: 'static, L: 'static> Operator<Either<R, L>> for OnlyResults {
     type Out = R;
 
     #[inline]
-    fn process(&mut self, record: Record<Told<R, L>>, out: &mut impl Emit<R>) {
-        if let Told::Result(value) = record.value {
+    fn process(&mut self, record: Record<Either<R, L>>, out: &mut impl Emit<R>) {
+        if let Either::Left(value) = record.value {
             out.emit(Record { time: record.time, value });
         }
     }

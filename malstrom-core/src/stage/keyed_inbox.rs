@@ -1,4 +1,5 @@
-//! The beginning of a stage behind an exchange, and the receiving side of a rescale.
+//! The beginning of a stage of records with a key, and the receiving side of a rescale: behind an exchange, or behind
+//! stages of the same worker whose records crossed one already.
 //!
 //! # Rules
 //! 1. From the cut of a route version on, records for a bin whose state is still on its way are kept aside, in order.
@@ -8,12 +9,16 @@
 //! 4. What is kept aside is bounded: past the bound nothing more is read until a bin arrives.
 //! 5. Behind the barrier of a route the merged watermark is announced again. It holds, whatever partitions moved: while
 //!    a partition was read before the barrier, the channel of its reader counted it.
+//! 6. Bins of a stage behind others of the same worker move like any: each such stage keeps state of its own, which comes
+//!    when it comes, so records for it are kept aside here too.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Arrivals, Inlet, Pipe, PullContext, Pulled, StageError};
 use crate::element::{Control, Keyed, Record, Timestamp};
-use crate::exchange::{Arrival, Batch, Channels, Data, Remote, bin_of, decode_batch};
+use crate::exchange::{
+    Arrival, Batch, Channels, Data, Decoder, ParcelReceiver, Receive, Remote, bin_of, decode_batch,
+};
 use crate::ids::{Bin, EdgeId, WorkerId};
 use crate::limits::{ASIDE_RECORDS_MAX, LOOKAHEAD_RECORDS};
 use crate::mark::{self, Mark};
@@ -21,9 +26,10 @@ use crate::mutant::{self, Mutant};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
 
-/// Reads what an exchange brings from all workers.
+/// Reads what an exchange brings from all workers, or what stages of the same worker pass on.
 pub struct KeyedInbox<K, V> {
-    edge: EdgeId,
+    /// Absent if it reads stages of the same worker, whose number does not change.
+    edge: Option<Edge<K, V>>,
     mask: u64,
     channels: Channels<Keyed<K, V>>,
     missing: BTreeMap<Bin, Vec<Record<Keyed<K, V>>>>,
@@ -40,8 +46,32 @@ pub struct KeyedInbox<K, V> {
     n_turns_late: u32,
 }
 
+/// An exchange, and how to read what it brings.
+struct Edge<K, V> {
+    id: EdgeId,
+    decoder: Decoder,
+    typed: fn(Box<dyn ParcelReceiver>) -> Box<dyn Receive<Keyed<K, V>>>,
+}
+
 impl<K: Data, V: Data> KeyedInbox<K, V> {
     pub(crate) fn new(edge: EdgeId, n_bins: u32) -> Self {
+        let typed = |receiver| -> Box<dyn Receive<Keyed<K, V>>> { Box::new(Remote(receiver)) };
+        Self::reading(Some(Edge { id: edge, decoder: decode_batch::<Keyed<K, V>>, typed }), n_bins)
+    }
+}
+
+impl<K: 'static, V: 'static> KeyedInbox<K, V> {
+    /// Reads stages of the same worker.
+    pub(crate) fn local(
+        inputs: impl IntoIterator<Item = Box<dyn Receive<Keyed<K, V>>>>,
+        n_bins: u32,
+    ) -> Self {
+        let mut inbox = Self::reading(None, n_bins);
+        inputs.into_iter().for_each(|input| inbox.channels.add(input));
+        inbox
+    }
+
+    fn reading(edge: Option<Edge<K, V>>, n_bins: u32) -> Self {
         Self {
             edge,
             mask: u64::from(n_bins) - 1,
@@ -95,7 +125,7 @@ impl<K: Data, V: Data> KeyedInbox<K, V> {
     }
 }
 
-impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
+impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
     type Item = Keyed<K, V>;
 
     #[inline]
@@ -159,14 +189,14 @@ impl<K: Data, V: Data> Pipe for KeyedInbox<K, V> {
     }
 }
 
-impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
+impl<K: 'static, V: 'static> Inlet for KeyedInbox<K, V> {
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        let Some(edge) = &self.edge else { return };
         self.channels.truncate(n_workers as usize);
         let is_running = self.channels.len() > 0;
         for worker in self.channels.len()..n_workers as usize {
             let from = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
-            let receiver = port.channel_from(self.edge, from, decode_batch::<Keyed<K, V>>);
-            let receiver = Box::new(Remote(receiver));
+            let receiver = (edge.typed)(port.channel_from(edge.id, from, edge.decoder));
             if is_running { self.channels.add_newcomer(receiver) } else { self.channels.add(receiver) }
         }
     }
@@ -181,7 +211,7 @@ impl<K: Data, V: Data> Inlet for KeyedInbox<K, V> {
     }
 }
 
-impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
+impl<K: 'static, V: 'static> Arrivals for KeyedInbox<K, V> {
     fn expect(&mut self, bins: &[Bin]) {
         debug_assert!(self.missing.is_empty(), "a step begins when the one before it is done");
         self.told_at_cut = self.told;
@@ -216,7 +246,7 @@ impl<K: Data, V: Data> Arrivals for KeyedInbox<K, V> {
 impl<K, V> std::fmt::Debug for KeyedInbox<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeyedInbox")
-            .field("edge", &self.edge)
+            .field("edge", &self.edge.as_ref().map(|edge| edge.id))
             .field("n_channels", &self.channels.len())
             .field("n_missing", &self.missing.len())
             .field("n_aside", &self.n_aside)

@@ -1,9 +1,9 @@
 //! Ways out of a stage to other stages of the same worker.
 
 use super::{Outlet, StageError};
-use crate::element::{Control, Record};
+use crate::element::{Control, Either, Record};
 use crate::exchange::{Lane, drain_all};
-use crate::operators::{Emit, Told};
+use crate::operators::Emit;
 
 /// Everything goes to one stage.
 pub(crate) struct Single<T>(pub(crate) Lane<T>);
@@ -60,38 +60,38 @@ impl<T: Clone + 'static> Outlet<T> for FanOut<T> {
     }
 }
 
-/// Results go to one stage, late records to another.
-pub(crate) struct Fork<R, L> {
-    pub(crate) results: Lane<R>,
-    pub(crate) late: Lane<L>,
+/// The first of two goes to one stage, the second to another.
+pub(crate) struct Fork<L, R> {
+    pub(crate) left: Lane<L>,
+    pub(crate) right: Lane<R>,
 }
 
-impl<R: 'static, L: 'static> Emit<Told<R, L>> for Fork<R, L> {
+impl<L: 'static, R: 'static> Emit<Either<L, R>> for Fork<L, R> {
     #[inline]
-    fn emit(&mut self, record: Record<Told<R, L>>) {
+    fn emit(&mut self, record: Record<Either<L, R>>) {
         let time = record.time;
         match record.value {
-            Told::Result(value) => self.results.push(Record { time, value }),
-            Told::Late(value) => self.late.push(Record { time, value }),
+            Either::Left(value) => self.left.push(Record { time, value }),
+            Either::Right(value) => self.right.push(Record { time, value }),
         }
     }
 }
 
-impl<R: 'static, L: 'static> Outlet<Told<R, L>> for Fork<R, L> {
+impl<L: 'static, R: 'static> Outlet<Either<L, R>> for Fork<L, R> {
     fn drain(&mut self) -> bool {
-        let is_told = self.results.drain();
-        self.late.drain() && is_told
+        let is_clear = self.left.drain();
+        self.right.drain() && is_clear
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
-        self.results.flush();
-        self.late.flush();
+        self.left.flush();
+        self.right.flush();
         Ok(())
     }
 
     fn control(&mut self, control: Control) -> Result<(), StageError> {
-        self.results.control(control);
-        self.late.control(control);
+        self.left.control(control);
+        self.right.control(control);
         Ok(())
     }
 }

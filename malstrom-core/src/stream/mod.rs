@@ -1,14 +1,17 @@
-//! The builder a user sees: [`Job`], [`Stream`], [`KeyedStream`], and their windows.
+//! The builder a user sees: [`Job`], [`Stream`], [`KeyedStream`], their windows, joins and side outputs.
 //!
 //! A job's closure is called once on every worker, each time a worker starts; it must build the same dataflow each
 //! time. Operators and closures stay on the thread that built them: none of them need be `Send`.
 
 mod job;
+mod joined;
 mod keyed;
 mod plain;
+mod sides;
 mod windowed;
 
 pub use job::{BuildError, Dataflow, Job};
+pub use joined::{JoinPipe, Joined};
 pub use keyed::KeyedStream;
 pub use plain::Stream;
 pub use windowed::{CombinedPipe, Windowed, WindowedBy};

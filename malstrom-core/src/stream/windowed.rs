@@ -4,11 +4,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::{KeyedStream, Stream};
-use crate::element::Keyed;
-use crate::exchange::{Lane, local_channel};
-use crate::operators::{Combine, KeyBy, Merged, OnlyResults, Partial, Told, Window};
+use crate::element::{Either, Keyed};
+use crate::operators::{Combine, KeyBy, Merged, OnlyResults, Partial, Window};
 use crate::snapshot::OperatorKind;
-use crate::stage::{Fork, Inbox, KeyedInbox, Pipe, Then};
+use crate::stage::{Inbox, KeyedInbox, Pipe, Then};
 use crate::state::StateKey;
 use crate::time::TimeSpan;
 use crate::time::aggregates::Aggregate;
@@ -123,15 +122,11 @@ where
         P: Pipe<Item = Keyed<K, V>>,
         Agg: Aggregate<V>,
     {
-        let job = self.stream.plain().job().clone();
-        let (results, results_end) = local_channel();
-        let (late, late_end) = local_channel();
         let told = self.told(name, aggregate).map(|told| match told {
-            Told::Result(keyed) => Told::Result((keyed.key, keyed.value)),
-            Told::Late(keyed) => Told::Late((keyed.key, keyed.value)),
+            Either::Left(keyed) => Either::Left((keyed.key, keyed.value)),
+            Either::Right(keyed) => Either::Right((keyed.key, keyed.value)),
         });
-        told.close(Fork { results: Lane::new(results), late: Lane::new(late) });
-        (job.open(Inbox::new([results_end])), job.open(Inbox::new([late_end])))
+        told.fork()
     }
 
     #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]

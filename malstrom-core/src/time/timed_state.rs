@@ -10,6 +10,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::due::DueQueue;
 use crate::codec::CodecError;
 use crate::element::Timestamp;
@@ -21,7 +23,7 @@ use crate::ports::Nanos;
 use crate::state::{AnyState, EncodedBin, KeyedState, StateKey};
 
 /// When something is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Due {
     /// When event time has come so far: when no earlier record is to follow.
     Event(Timestamp),
@@ -68,6 +70,12 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
         &mut self.state
     }
 
+    /// The state of a key, if there is any. It is not marked as changed.
+    #[inline]
+    pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
+        self.state.get(hash, key)
+    }
+
     /// How far event time has come, here or before the snapshot that was restored.
     #[inline]
     #[must_use]
@@ -85,6 +93,13 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
         match due {
             Due::Event(time) => self.event.push(time, hash, key),
             Due::Clock(time) => self.clock.push(time, hash, key),
+        }
+    }
+
+    /// Like [`schedule`](Self::schedule), for a time in event time, if there is one.
+    pub(crate) fn schedule_at(&mut self, due: Option<i64>, hash: u64, key: K) {
+        if let Some(time) = due {
+            self.schedule(Due::Event(Timestamp(time)), hash, key);
         }
     }
 

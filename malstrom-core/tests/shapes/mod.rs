@@ -1,6 +1,8 @@
 //! Jobs of different shapes, for the simulator. What they show follows from the sources alone: a state is kept for each
 //! key *and* partition, so that it depends on the order within a partition and on no other.
 
+mod joined;
+mod stateful;
 mod timed;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,11 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("a storm of timers", timed::storm),
     ("late again, and counted at timers", timed::late_and_counted),
     ("timers in reassigned time", timed::reassigned),
+    ("interval join", joined::intervals),
+    ("window joins", joined::windows),
+    ("joins with a table", joined::versions),
+    ("named states and a side output", stateful::named_states),
+    ("deduplicated", stateful::deduplicated),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

@@ -12,7 +12,7 @@ use malstrom_core::time::windows::{Session, Sliding, Tumbling, WindowResult};
 use malstrom_core::time::{Due, Watermarks};
 
 /// Passes on what has a time.
-struct HasTime;
+pub(super) struct HasTime;
 
 impl Operator<Item> for HasTime {
     type Out = Item;

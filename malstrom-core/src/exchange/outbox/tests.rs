@@ -77,8 +77,11 @@ fn a_new_lane_begins_with_the_last_watermark() {
 }
 
 #[test]
-fn i7_a_new_lane_from_an_idle_stage_begins_idle() {
-    assert_eq!(told_to_a_newcomer(&[PROMISE, Control::Idle]), [Control::Idle]);
+fn i7_a_new_lane_from_an_idle_stage_begins_idle_behind_the_last_watermark() {
+    assert_eq!(told_to_a_newcomer(&[PROMISE, Control::Idle]), [PROMISE, Control::Idle]);
+    assert_eq!(told_to_a_newcomer(&[PROMISE, Control::Idle, PROMISE]), [PROMISE]);
+    let route = Control::Barrier(Barrier::Route(RouteVersion(1)));
+    assert_eq!(told_to_a_newcomer(&[PROMISE, route, Control::Idle]), [Control::Idle]);
 }
 
 #[test]

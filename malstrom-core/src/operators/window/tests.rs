@@ -11,14 +11,14 @@ struct Out {
     late: Vec<u64>,
 }
 
-impl Emit<Told<Keyed<u32, WindowResult<u64>>, Keyed<u32, u64>>> for Out {
-    fn emit(&mut self, record: Record<Told<Keyed<u32, WindowResult<u64>>, Keyed<u32, u64>>>) {
+impl Emit<Either<Keyed<u32, WindowResult<u64>>, Keyed<u32, u64>>> for Out {
+    fn emit(&mut self, record: Record<Either<Keyed<u32, WindowResult<u64>>, Keyed<u32, u64>>>) {
         match record.value {
-            Told::Result(Keyed { value, .. }) => {
+            Either::Left(Keyed { value, .. }) => {
                 assert_eq!(record.time, value.end.saturating_sub(1));
                 self.results.push((value.start.0, value.end.0, value.firing, value.value));
             }
-            Told::Late(Keyed { value, .. }) => self.late.push(value),
+            Either::Right(Keyed { value, .. }) => self.late.push(value),
         }
     }
 }
