@@ -4,6 +4,7 @@
 //! take different ways: a record never pays for a branch on control, and the stage alone forwards watermarks,
 //! barriers, suspension and the end, so no operator can forget to.
 
+mod asking;
 mod assigned;
 mod inbox;
 mod keyed_inbox;
@@ -17,6 +18,7 @@ pub use keyed_inbox::KeyedInbox;
 pub use sinks::{PlainSink, Transactions};
 pub use source::SourceInlet;
 
+pub(crate) use asking::Asking;
 pub(crate) use outlets::{FanOut, Fork, Single, Split};
 
 use std::panic::Location;
@@ -81,6 +83,11 @@ pub trait Pipe: 'static {
 
     /// Where the stage begins.
     fn inlet(&mut self) -> &mut dyn Inlet;
+
+    /// Has channels from exactly the workers 0 to `n_workers - 1`.
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.inlet().connect(n_workers, port);
+    }
 
     /// What holds behind the barrier of a route that has been passed on. See [`Inlet::rerouted`].
     fn promised(&mut self) -> Option<Timestamp> {
@@ -166,6 +173,10 @@ impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
 
     fn inlet(&mut self) -> &mut dyn Inlet {
         self.pipe.inlet()
+    }
+
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.pipe.connect(n_workers, port);
     }
 
     fn promised(&mut self) -> Option<Timestamp> {
@@ -522,7 +533,7 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     }
 
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        self.pipe.inlet().connect(n_workers, port);
+        self.pipe.connect(n_workers, port);
         self.outlet().connect(n_workers, port);
     }
 

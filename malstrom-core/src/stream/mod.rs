@@ -3,6 +3,7 @@
 //! A job's closure is called once on every worker, each time a worker starts; it must build the same dataflow each
 //! time. Operators and closures stay on the thread that built them: none of them need be `Send`.
 
+mod asking;
 mod job;
 mod keyed;
 mod plain;

@@ -30,6 +30,8 @@ use crate::worker::{Activity, Worker, WorkerError};
 
 /// Rounds of steps after which something that was to happen is taken never to happen.
 const ROUNDS_MAX: u32 = 10_000;
+/// Rounds after which a service answers even if there is something else to do.
+const ROUNDS_PER_ANSWER: u32 = 16;
 
 /// How a [`Rig`] is set up.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +95,7 @@ pub struct Rig {
     partitions: IndexMap<String, IndexMap<String, WorkerId>>,
     last_snapshot: SnapshotId,
     committed: Option<Committed>,
+    n_rounds: u32,
 }
 
 /// What a worker has reported.
@@ -137,6 +140,7 @@ impl Rig {
             partitions: IndexMap::new(),
             last_snapshot: SnapshotId(0),
             committed: None,
+            n_rounds: 0,
         }
     }
 
@@ -388,6 +392,12 @@ impl Rig {
                 self.deliver(link);
                 has_acted = true;
             }
+        }
+        // What a service answers comes last of all, and what was asked last first; but a sender without room tries for
+        // ever, and may wait for just that.
+        self.n_rounds += 1;
+        if !has_acted || self.n_rounds.is_multiple_of(ROUNDS_PER_ANSWER) {
+            has_acted |= Net::answer(&self.net);
         }
         Ok(has_acted)
     }
