@@ -33,6 +33,7 @@ pub mod threads;
 pub mod prelude {
     pub use malstrom_core::coordinator::{Completion, JobError, JobEvent, RequestError};
     pub use malstrom_core::element::{Record, Timestamp};
+    pub use malstrom_core::operators::{AsyncOptions, Unanswered};
     pub use malstrom_core::stream::{Job, KeyedStream, Stream};
     pub use malstrom_core::time::Watermarks;
     pub use malstrom_core::time::aggregates::{self, Aggregate};

@@ -1,6 +1,7 @@
 //! Jobs of different shapes, for the simulator. What they show follows from the sources alone: a state is kept for each
 //! key *and* partition, so that it depends on the order within a partition and on no other.
 
+mod asked;
 mod timed;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,10 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("timers", timed::timers),
     ("a storm of timers", timed::storm),
     ("late again, and counted at timers", timed::late_and_counted),
+    ("requests", asked::plain),
+    ("requests by key", asked::by_key),
+    ("requests by key in any order, and windows", asked::in_windows),
+    ("requests that fail, by key", asked::with_failed),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.
