@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use malstrom_core::element::{Record, Timestamp};
 use malstrom_core::operators::{
-    AsyncOptions, Emit, KeyedOperator, Operator, TimedOperator, Timers, Unanswered, from_iter,
+    AsyncOptions, Batches, Emit, KeyedOperator, Operator, RateLimit, TimedOperator, Timers, Unanswered,
+    from_iter,
 };
 use malstrom_core::stage::{Pipe, SourceInlet};
 use malstrom_core::stream::{Job, Stream};
@@ -533,4 +534,54 @@ fn one_request_behind_another() {
         let once = numbers.key_by(|n| n % 4).map_async("once", options, |_, n| service(n));
         once.map(|(_, n)| answer(n).1).map_async("twice", options, service).map(answer)
     });
+}
+
+#[test]
+fn rate_limit() {
+    check(|_, numbers| {
+        let slow = numbers.rate_limit(RateLimit::per_worker(0.5)).key_by(|n| n % 3);
+        slow.reduce("sum", |a, b| *a += b).into_pairs().rate_limit(RateLimit::per_job(100.0))
+    });
+}
+
+#[test]
+fn rebalance() {
+    let report = check_any_order(|_, numbers| numbers.rebalance().map(|n| (n % 3, n)));
+    assert_eq!(report.n_outputs, 14);
+}
+
+#[test]
+fn batch_by_key() {
+    let report = check(|_, numbers| numbers.key_by(|n| n % 3).batch("batches", Batches::of(2)).into_pairs());
+    assert_eq!(report.n_outputs, 3 + 3 + 2);
+}
+
+#[test]
+fn batch_by_key_in_time() {
+    check_any_order(|_, numbers| {
+        let batches = Batches::of(100).within(Duration::from_secs(3));
+        let keyed = numbers.key_by(|n| n % 3).batch("batches", batches).into_pairs();
+        // In which batch a number is depends on time.
+        keyed.flat_map(|(key, batch)| batch.into_iter().map(move |n| (key, n))).apply(Untimed)
+    });
+}
+
+#[test]
+fn batch_without_a_key() {
+    check(|_, numbers| {
+        let batches = numbers.batch(Batches::of(3).within(Duration::from_secs(3)));
+        // Snapshots and rescales cut batches short, so their lengths and times differ.
+        batches.flat_map(|batch: Vec<u64>| batch).map(|n| (n % 3, n)).apply(Untimed)
+    });
+}
+
+/// Takes the time off records.
+struct Untimed;
+
+impl Operator<(u64, u64)> for Untimed {
+    type Out = (u64, u64);
+
+    fn process(&mut self, record: Record<(u64, u64)>, out: &mut impl Emit<(u64, u64)>) {
+        out.emit(Record::new(record.value));
+    }
 }

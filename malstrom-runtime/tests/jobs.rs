@@ -525,7 +525,10 @@ fn old_snapshots_are_collected_and_savepoints_are_kept() {
 }
 
 /// A service that takes a while, and fails the first time it is asked for every seventh number.
-fn service(asked: &Arc<Mutex<BTreeMap<u64, u32>>>, n: u64) -> impl Future<Output = Result<u64, String>> + use<> {
+fn service(
+    asked: &Arc<Mutex<BTreeMap<u64, u32>>>,
+    n: u64,
+) -> impl Future<Output = Result<u64, String>> + use<> {
     let mut asked = asked.lock().unwrap();
     let times = asked.entry(n).or_default();
     *times += 1;
@@ -550,7 +553,8 @@ fn asked_for_squares(builder: impl FnOnce(Arc<Mutex<BTreeMap<u64, u32>>>, Collec
 fn a_service_is_asked_again_until_it_answers() {
     asked_for_squares(|asked, collected| {
         let define = move |job: &Job| {
-            let options = AsyncOptions::new().retries(2).backoff(Duration::from_millis(1), Duration::from_millis(2));
+            let options =
+                AsyncOptions::new().retries(2).backoff(Duration::from_millis(1), Duration::from_millis(2));
             let asked = asked.clone();
             job.source("numbers", from_iters(3, |p| (0..500_u64).filter(move |n| n % 3 == p as u64)))
                 .map_async("squares", options, move |n| service(&asked, n))

@@ -14,6 +14,7 @@ pub use parcel::{
 };
 
 pub(crate) use channels::{Arrival, Channels};
+pub(crate) use hash::hash_in_bin;
 #[cfg(test)]
 pub(crate) use lane::Message;
 pub(crate) use lane::{Lane, Receive, Remote, drain_all, local_channel};

@@ -1,5 +1,6 @@
 //! Operators, one a file, the sources and sinks that need nothing from outside, and the traits for a user's own.
 
+mod batch;
 mod collect;
 mod combine;
 mod discard;
@@ -15,10 +16,13 @@ mod map_async;
 mod map_with_state;
 mod process;
 mod process_timed;
+mod rate_limit;
+mod rebalance;
 mod reduce;
 mod traits;
 mod window;
 
+pub use batch::{Batch, Batches};
 pub use collect::{Collect, CollectHandle, Collected};
 pub use combine::Combine;
 pub use discard::Discard;
@@ -34,6 +38,8 @@ pub use map_async::{AsyncError, AsyncOptions, Unanswered};
 pub use map_with_state::MapWithState;
 pub use process::{KeyedOperator, Process, ProcessFn};
 pub use process_timed::{ProcessTimed, TimedOperator, Timers};
+pub use rate_limit::RateLimit;
+pub use rebalance::{Spread, Unspread};
 pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,

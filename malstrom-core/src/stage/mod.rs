@@ -6,15 +6,19 @@
 
 mod asking;
 mod assigned;
+mod batching;
 mod inbox;
 mod keyed_inbox;
+mod limited;
 mod outlets;
 mod sinks;
 mod source;
 
 pub use assigned::Assigned;
+pub use batching::Batching;
 pub use inbox::Inbox;
 pub use keyed_inbox::KeyedInbox;
+pub use limited::Limited;
 pub use sinks::{PlainSink, Transactions};
 pub use source::SourceInlet;
 
@@ -25,6 +29,7 @@ use std::panic::Location;
 
 use crate::element::{Barrier, Control, Record, Timestamp};
 use crate::ids::{Bin, SnapshotId};
+use crate::limits::SOURCE_READ_RECORDS;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Operator};
@@ -105,6 +110,15 @@ pub trait Pipe: 'static {
 pub struct PullContext {
     /// The time now.
     pub now: Nanos,
+    /// Records that a source is to give at most; without any, only what is not a record. An inbox gives a batch or none.
+    pub n_records_max: usize,
+}
+
+impl PullContext {
+    /// A pull that nothing limits but the usual.
+    pub(crate) fn at(now: Nanos) -> Self {
+        Self { now, n_records_max: SOURCE_READ_RECORDS }
+    }
 }
 
 /// What a pull came to.

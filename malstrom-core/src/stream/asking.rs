@@ -150,9 +150,8 @@ impl<K: StateKey, V: Data + Clone, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
         let stream = self.into_plain();
         stream.job().register(name, OperatorKind::KeyedState);
         let n_bins = stream.job().n_bins();
-        stream.through(|pipe| {
-            Asking::new(name, n_bins, pipe, options, false, ask, |key, answer| (key, answer))
-        })
+        stream
+            .through(|pipe| Asking::new(name, n_bins, pipe, options, false, ask, |key, answer| (key, answer)))
     }
 
     /// Like [`map_async`](Self::map_async), with what was answered and what was not as two streams.

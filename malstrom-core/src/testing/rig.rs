@@ -19,7 +19,7 @@ use ports::{Net, RigPort, SharedNet};
 use crate::coordinator::plan;
 use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
-use crate::ports::StoreError;
+use crate::ports::{Nanos, StoreError};
 use crate::snapshot::{After, BlockRef, ObjectRef, RouteTable};
 use crate::stream::{BuildError, Dataflow, Job};
 use crate::worker::messages::{
@@ -96,6 +96,8 @@ pub struct Rig {
     last_snapshot: SnapshotId,
     committed: Option<Committed>,
     n_rounds: u32,
+    /// When each worker that has nothing to do is to be woken.
+    wake_at: Vec<Option<Nanos>>,
 }
 
 /// What a worker has reported.
@@ -141,6 +143,7 @@ impl Rig {
             last_snapshot: SnapshotId(0),
             committed: None,
             n_rounds: 0,
+            wake_at: Vec::new(),
         }
     }
 
@@ -163,6 +166,7 @@ impl Rig {
             let port = RigPort { me: worker, net: self.net.clone() };
             self.workers.push(Worker::new(worker, self.generation, dataflow, Box::new(port)));
             self.facts.push(Facts::default());
+            self.wake_at.push(None);
         }
         let holds = self.net.borrow_mut().holds.take();
         self.send(WorkerId(0), Order::Discover);
@@ -184,6 +188,7 @@ impl Rig {
     pub fn crash(&mut self) {
         self.workers.clear();
         self.facts.clear();
+        self.wake_at.clear();
         self.net.borrow_mut().clear();
     }
 
@@ -210,6 +215,9 @@ impl Rig {
             net.n_acts
         };
         let activity = self.workers[worker.index()].step()?;
+        if let Activity::Idle(until) = activity {
+            self.wake_at[worker.index()] = until;
+        }
         let mut net = self.net.borrow_mut();
         let has_acted = net.n_acts > before || activity == Activity::Busy;
         if has_acted {
@@ -428,9 +436,18 @@ impl Rig {
             if is_so(self) {
                 return Ok(());
             }
-            self.round()?;
+            if !self.round()? {
+                self.let_time_pass();
+            }
         }
         Err(RigError::Stuck(what))
+    }
+
+    /// Nobody has anything to do: goes on to when somebody will have.
+    fn let_time_pass(&mut self) {
+        let mut net = self.net.borrow_mut();
+        let next = self.wake_at.iter().flatten().copied().min();
+        net.now = next.map_or(net.now, |next| next.max(net.now));
     }
 
     fn place(&mut self, n_workers: u32) {

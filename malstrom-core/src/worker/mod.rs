@@ -122,7 +122,7 @@ impl Worker {
         is_busy |= self.go_on_restoring()?;
         let mut wake_at = None;
         if self.phase == Phase::Running {
-            let cx = PullContext { now: self.port.now() };
+            let cx = PullContext::at(self.port.now());
             for stage in (0..self.stages.len()).rev() {
                 self.current = stage;
                 match self.stages[stage].turn(&cx)? {

@@ -1,9 +1,9 @@
-//! Jobs that ask a service, which is slow now and then, and refuses now and then. What comes of a request that was given
+//! Jobs that hold records back for a while: for a rate, for a batch, or because they ask a service, which is slow now and then, and refuses now and then. What comes of a request that was given
 //! up is what would have been answered: it must come once, in its place, whatever happened to it.
 
 use std::time::Duration;
 
-use malstrom_core::operators::{AsyncOptions, Unanswered};
+use malstrom_core::operators::{AsyncOptions, Batches, RateLimit, Unanswered};
 use malstrom_core::stream::Job;
 use malstrom_core::testing::{Item, Output, SimContext};
 use malstrom_core::time::windows::Tumbling;
@@ -107,6 +107,57 @@ pub(super) fn with_failed(job: &Job, sim: &SimContext) {
             |(n, sum), (_, answer): (Item, u64)| (*n, *sum) = (*n + 1, sum.wrapping_add(answer)),
         )
         .into_pairs()
-        .map(|(key, (n, sum))| Output { key, partition: 0, seq: 0, value: sum.wrapping_mul(31).wrapping_add(n) })
+        .map(|(key, (n, sum))| Output {
+            key,
+            partition: 0,
+            seq: 0,
+            value: sum.wrapping_mul(31).wrapping_add(n),
+        })
+        .transactional_sink("out", sim.sink("out"));
+}
+
+/// Held back by a rate, spread over all workers, and passed on in batches: all come once.
+pub(super) fn held_back(job: &Job, sim: &SimContext) {
+    let within = Duration::from_millis(1 + sim.draw("within", 40));
+    job.source("in", sim.source("in"))
+        .rate_limit(RateLimit::per_job(1500.0))
+        .rebalance()
+        .batch(Batches::of(1 + sim.draw("of", 12) as usize).within(within))
+        .flat_map(|batch: Vec<Item>| batch)
+        .key_by(|item| item.key)
+        .batch("batches", Batches::of(5).within(within))
+        .fold_final(
+            "sums",
+            || (0_u64, 0_u64),
+            |(n, sum), batch: Vec<Item>| {
+                *n += batch.len() as u64;
+                batch.iter().for_each(|item| *sum = sum.wrapping_add(item.number));
+            },
+        )
+        .into_pairs()
+        .map(|(key, (n, sum))| Output {
+            key,
+            partition: 0,
+            seq: 0,
+            value: sum.wrapping_mul(31).wrapping_add(n),
+        })
+        .transactional_sink("out", sim.sink("out"));
+}
+
+/// In batches without a key and by key, each partition and key keeps its order, and nothing is late.
+pub(super) fn batches(job: &Job, sim: &SimContext) {
+    let within = Duration::from_millis(1 + sim.draw("within", 40));
+    job.source("in", sim.steady_source("in"))
+        .batch(Batches::of(1 + sim.draw("of", 12) as usize).within(within))
+        .flat_map(|batch: Vec<Item>| batch)
+        .key_by(|item| item.key)
+        .batch("batches", Batches::of(3).within(within))
+        .map_with_state("chains", |_, chains: &mut Chains, batch: Vec<Item>| {
+            let made = batch.into_iter().map(|item| (chains.add(item.partition, item.number), item));
+            made.map(|(value, item)| output(item.key, &item, value)).collect()
+        })
+        .into_pairs()
+        .flat_map(|(_, outputs): (u64, Vec<Output>)| outputs)
+        .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }

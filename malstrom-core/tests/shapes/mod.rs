@@ -34,6 +34,8 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("requests by key", asked::by_key),
     ("requests by key in any order, and windows", asked::in_windows),
     ("requests that fail, by key", asked::with_failed),
+    ("a rate, a rebalance and batches", asked::held_back),
+    ("batches in order", asked::batches),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

@@ -47,16 +47,8 @@ impl RunnableJob {
             on_event(event);
         });
         let store_of_plan = store.clone();
-        let plan = Plan {
-            config,
-            placement,
-            define,
-            store: store_of_plan,
-            metrics,
-            events,
-            on_event,
-            requests_on,
-        };
+        let plan =
+            Plan { config, placement, define, store: store_of_plan, metrics, events, on_event, requests_on };
         Self { plan, store, lock, history, api }
     }
 

@@ -38,7 +38,8 @@ fn shared() -> Option<&'static Handle> {
     static SHARED: OnceLock<Option<Handle>> = OnceLock::new();
     let begin = || {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let executor = executor.inspect_err(|error| tracing::error!(%error, "no executor for requests")).ok()?;
+        let executor =
+            executor.inspect_err(|error| tracing::error!(%error, "no executor for requests")).ok()?;
         let handle = executor.handle().clone();
         let run = move || executor.block_on(std::future::pending::<()>());
         let thread = std::thread::Builder::new().name("malstrom-requests".to_owned()).spawn(run);

@@ -52,14 +52,7 @@ impl<K: StateKey, V: Data> PendingState<K, V> {
     }
 
     /// Adds a record; its number.
-    pub(super) fn push(
-        &mut self,
-        hash: u64,
-        key: &K,
-        time: Timestamp,
-        behind: Timestamp,
-        value: V,
-    ) -> u64 {
+    pub(super) fn push(&mut self, hash: u64, key: &K, time: Timestamp, behind: Timestamp, value: V) -> u64 {
         let (_, pending) = self.state.get_or_insert_with(hash, key, VecDeque::new);
         let number = pending.back().map_or(0, |last| last.number + 1);
         pending.push_back(Pending { number, time, behind, value });
@@ -138,9 +131,11 @@ impl<K: StateKey, V: Data> AnyState for PendingState<K, V> {
         self.state.put(bin, changed_at, bytes)?;
         for (key, pending) in self.state.iter_bin(bin) {
             let hash = stable_hash(key);
-            self.arrived.extend(pending.iter().map(|pending| {
-                (Place { hash, key: key.clone(), number: pending.number }, pending.behind)
-            }));
+            self.arrived.extend(
+                pending.iter().map(|pending| {
+                    (Place { hash, key: key.clone(), number: pending.number }, pending.behind)
+                }),
+            );
         }
         Ok(())
     }

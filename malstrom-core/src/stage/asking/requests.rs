@@ -167,9 +167,8 @@ impl<K, R: Send + 'static, E: Send + 'static> Requests<K, R, E> {
         let mut done = Vec::new();
         let answers = std::mem::take(&mut *locked(&self.answers));
         for Answer { id, attempt, result } in answers {
-            let is_current = |it: &Request<K, R, E>| {
-                it.n_attempts == attempt && matches!(it.phase, Phase::Asked { .. })
-            };
+            let is_current =
+                |it: &Request<K, R, E>| it.n_attempts == attempt && matches!(it.phase, Phase::Asked { .. });
             if self.open.get(&id).is_some_and(is_current) {
                 self.attempted(id, now, result.ok_or(Vanished)?.map_err(AsyncError::Failed), &mut done);
             }
