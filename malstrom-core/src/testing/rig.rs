@@ -30,6 +30,8 @@ use crate::worker::{Activity, Worker, WorkerError};
 
 /// Rounds of steps after which something that was to happen is taken never to happen.
 const ROUNDS_MAX: u32 = 10_000;
+/// Rounds after which what does not come to pass is taken to wait for the clock.
+const ROUNDS_STUCK: u32 = 1000;
 /// Rounds after which a service answers even if there is something else to do.
 const ROUNDS_PER_ANSWER: u32 = 16;
 
@@ -432,11 +434,13 @@ impl Rig {
         what: &'static str,
         mut is_so: impl FnMut(&Self) -> bool,
     ) -> Result<(), RigError> {
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             if is_so(self) {
                 return Ok(());
             }
-            if !self.round()? {
+            // A sender without room tries for ever, and may wait for time to pass.
+            let is_stuck = round > ROUNDS_STUCK && round.is_multiple_of(ROUNDS_PER_ANSWER);
+            if !self.round()? || is_stuck {
                 self.let_time_pass();
             }
         }
