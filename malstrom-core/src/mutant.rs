@@ -101,6 +101,11 @@ mutants! {
     HoleBelieved: "a log that seems to have a hole is not read again (seed 25818/6)",
     ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
+    StrayClaimCounts: "a claim written where the log had been trimmed counts (seed 30035517/12)",
+    OldListingBelieved: "a claim is checked with a listing that does not show it yet",
+    FencedByItself: "a coordinator takes a claim of its own, of which it had no answer, for that of another",
+    IdleOvertakes: "a source is idle before it has told what it promised (seeds 31018184/14, 30043439/14)",
+    EndsWithIdle: "event time ends while an idle channel may still wake (seeds 200006/15, 200309/15)",
     SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
     PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",
 }

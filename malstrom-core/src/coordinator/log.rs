@@ -18,12 +18,14 @@ use crate::ports::StoreError;
 use crate::snapshot::{LogEntry, Manifest, ReadEntry, log};
 
 /// Where the coordinator stands in the log.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LogPosition {
     /// The number of the next entry.
     pub(super) next: u64,
     /// The number and the token of our own claim.
     claim: (u64, u128),
+    /// The tokens of all claims that we have tried to append.
+    pub(super) tokens: Vec<u128>,
 }
 
 /// How an append ended.
@@ -93,6 +95,9 @@ impl Coordinator {
     /// Appends a claim of the next generation; whether it is ours. If not, the log has changed: read it again.
     pub(super) async fn append_claim(&mut self, generation: Generation) -> Result<bool, Failure> {
         let token = self.host.token();
+        if !mutant::is(Mutant::FencedByItself) {
+            self.log.tokens.push(token);
+        }
         let entry = LogEntry::Claimed { job: self.config.job.clone(), generation, token };
         let number = self.log.next;
         if let Appended::Taken(_) = self.append(&entry).await? {
@@ -124,13 +129,28 @@ impl Coordinator {
     /// What is in the log behind an entry of our own. The next entry is read last: it may come at any moment, and then
     /// it must not be taken for a gap.
     async fn behind(&self, number: u64) -> Result<Behind, StoreError> {
-        let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
-        let is_behind = listed.iter().filter_map(|object| log::number_of(&object.path)).any(|n| n > number);
+        let listed = self.list_with(number).await?;
+        let is_behind = listed.into_iter().any(|listed| listed > number);
         match self.read_entry(number + 1).await? {
             Some(Ok(LogEntry::Claimed { generation, .. })) => Ok(Behind::Successor(generation)),
             None if !is_behind => Ok(Behind::Nothing),
             _ => Ok(Behind::Others),
         }
+    }
+
+    /// The numbers of a listing that is not older than our own entry.
+    async fn list_with(&self, own: u64) -> Result<Vec<u64>, StoreError> {
+        for attempt in 0..LOG_READ_ATTEMPTS_MAX {
+            let listed = self.retry("list", || self.store.list(log::FOLDER)).await?;
+            let numbers: Vec<u64> = listed.iter().filter_map(|object| log::number_of(&object.path)).collect();
+            if numbers.contains(&own) || mutant::is(Mutant::OldListingBelieved) {
+                return Ok(numbers);
+            }
+            mark::hit(Mark::ListingTooOld);
+            self.host.sleep(self.backoff(attempt)).await;
+        }
+        let reason = format!("entry {own} was written and is not listed");
+        Err(StoreError::Failed { action: "list", path: log::FOLDER.to_owned(), reason })
     }
 
     /// Appends a commit. When this returns, the snapshot is committed.

@@ -20,7 +20,7 @@ use crate::limits::LOG_APPEND_ATTEMPTS_MAX;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::{LocalFuture, Nanos, SendFuture, StoreError};
-use crate::snapshot::{JobState, LogEntry, Refusal, Resolution, resolve};
+use crate::snapshot::{JobState, Refusal, Resolution, newest_generation, resolve};
 use crate::worker::messages::{Order, RestoreOrder};
 
 /// Why a generation ended before its time.
@@ -115,8 +115,8 @@ impl Coordinator {
         // Another coordinator that claims at the same moment takes the number; each round one of them wins.
         for attempt in 1..=LOG_APPEND_ATTEMPTS_MAX {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
-            let readable = entries.iter().filter_map(|(_, entry)| entry.as_ref().ok());
-            let newest = readable.map(LogEntry::generation).max().unwrap_or_default();
+            // A claim of our own of which we did not learn whether it was written does not fence us.
+            let newest = newest_generation(&entries, &self.log.tokens);
             if self.generation.0 > 0 && newest > self.generation && !mutant::is(Mutant::ClaimsFought) {
                 return Err(self.fenced(Some(newest)));
             }

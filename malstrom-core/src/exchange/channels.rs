@@ -6,7 +6,8 @@
 //! 2. The merged watermark is the least of all channels that are neither idle nor ended, and never regresses.
 //!    When the last one becomes idle it is the greatest of all: it does not depend on which of them was idle first, so
 //!    all workers that read the same channels agree.
-//! 3. An ended channel holds up neither barriers nor watermarks.
+//! 3. An ended channel holds up neither barriers nor watermarks. The end of event time is not reached before every channel
+//!    has reached it, idle or not: behind it a record would be late for ever, and its timers would never fire.
 //! 4. Suspension and the end are passed on when every channel has said so.
 //! 5. When all are at the barrier of a route, every channel's promise and idleness are void: the merged watermark stays
 //!    where it is until every channel has said again what it promises, or that it is idle.
@@ -212,9 +213,11 @@ impl<T> Channels<T> {
     }
 
     fn merge(&mut self) -> Option<Control> {
-        let active = self.channels.iter().filter(|channel| !channel.is_idle && channel.at != At::Ended);
-        match active.map(|channel| channel.watermark).min() {
-            Some(time) if time > self.watermark => {
+        let open = || self.channels.iter().filter(|channel| channel.at != At::Ended);
+        let is_over = open().all(|channel| channel.watermark == Timestamp::MAX);
+        let is_reached = |time: &Timestamp| is_over || *time < Timestamp::MAX || mutant::is(Mutant::EndsWithIdle);
+        match open().filter(|channel| !channel.is_idle).map(|channel| channel.watermark).min() {
+            Some(time) if time > self.watermark && is_reached(&time) => {
                 self.watermark = time;
                 self.is_idle = false;
                 Some(Control::Watermark(time))
@@ -226,8 +229,7 @@ impl<T> Channels<T> {
             }
             None if !self.is_idle => {
                 self.is_idle = true;
-                let idle = self.channels.iter().filter(|channel| channel.at != At::Ended);
-                let time = idle.map(|channel| channel.watermark).max();
+                let time = open().map(|channel| channel.watermark).filter(is_reached).max();
                 match time.filter(|time| *time > self.watermark) {
                     Some(time) => {
                         self.watermark = time;

@@ -17,6 +17,9 @@
 //!   never used before** (I12): what a newer coordinator would have put there is a claim, which could only have been
 //!   trimmed after its own. Without its claim it has been fenced: its entry is void and it had better delete it. (The
 //!   token matters: another fenced coordinator may have written where the claim was.)
+//! - A *claim* may land at a number that was used before, since what its writer has read may stay in place above nothing but
+//!   the newest claim. So its writer looks for entries above it, and takes it back if there are any; and whoever reads a
+//!   claim below commits of an older generation takes it for void, because the writer may be lost in between.
 //!
 //! # Assumptions
 //! A coordinator collects only once it has restored, and so knows its base. Object paths are made by [`object_path`], with the snapshot for which they were written; what a path means that
@@ -26,7 +29,6 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use super::history::{History, ReadEntry};
-use super::log::LogEntry;
 use super::manifest::Manifest;
 use crate::ids::{Generation, SnapshotId, WorkerId};
 use crate::mutant::{self, Mutant};
@@ -113,7 +115,7 @@ pub fn plan(holdings: &Holdings<'_>) -> Plan {
     let end = history.standing.get(oldest).map_or(0, |(number, _)| *number);
     Plan {
         delete_objects: garbage(holdings, &kept),
-        trim_log: trim(holdings.entries, &kept, end),
+        trim_log: trim(holdings.entries, &history, &kept, end),
         held_by: None,
     }
 }
@@ -157,7 +159,7 @@ fn hold(holdings: &Holdings<'_>, history: &History<'_>) -> Option<Hold> {
         Some(Hold::Unreadable { number: *number, reason: entry.as_ref().err()?.clone() })
     });
     let generation = holdings.generation;
-    let is_newest = newest_claim(holdings.entries).is_some_and(|(_, newest)| newest == generation)
+    let is_newest = history.claims.last().is_some_and(|(_, newest)| *newest == generation)
         && history.standing.last().is_none_or(|(_, manifest)| manifest.generation <= generation);
     let is_base_missing =
         |base: &SnapshotId| !history.standing.iter().any(|(_, manifest)| manifest.snapshot == *base);
@@ -165,13 +167,6 @@ fn hold(holdings: &Holdings<'_>, history: &History<'_>) -> Option<Hold> {
         .or_else(|| history.hole.map(|number| Hold::Hole { number }))
         .or_else(|| (!is_newest).then_some(Hold::NotNewest { generation }))
         .or_else(|| holdings.base.filter(is_base_missing).map(|snapshot| Hold::BaseMissing { snapshot }))
-}
-
-fn newest_claim(entries: &[ReadEntry]) -> Option<(u64, Generation)> {
-    entries.iter().rev().find_map(|(number, entry)| match entry {
-        Ok(LogEntry::Claimed { generation, .. }) => Some((*number, *generation)),
-        _ => None,
-    })
 }
 
 /// Objects that no commit in `kept` needs and the running snapshot cannot need.
@@ -191,8 +186,8 @@ fn garbage(holdings: &Holdings<'_>, kept: &[(u64, &Manifest)]) -> Vec<String> {
 }
 
 /// What is below the oldest commit that is retained, but for savepoints and the newest claim.
-fn trim(entries: &[ReadEntry], kept: &[(u64, &Manifest)], end: u64) -> Vec<u64> {
-    let claim = newest_claim(entries).map(|(number, _)| number);
+fn trim(entries: &[ReadEntry], history: &History<'_>, kept: &[(u64, &Manifest)], end: u64) -> Vec<u64> {
+    let claim = history.claims.last().map(|(number, _)| *number);
     let claim = claim.filter(|_| !mutant::is(Mutant::ClaimTrimmed));
     let kept: BTreeSet<u64> = kept.iter().map(|(number, _)| *number).chain(claim).collect();
     let stays = |number: u64| kept.contains(&number);

@@ -1,8 +1,9 @@
-//! Which commits of a log count.
+//! Which commits and claims of a log count.
 
 use super::log::LogEntry;
 use super::manifest::Manifest;
 use crate::ids::Generation;
+use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 
 /// An entry of the log as it was found: its number, and what it says or why that cannot be read.
@@ -15,15 +16,22 @@ pub(super) struct History<'a> {
     pub(super) standing: Vec<(u64, &'a Manifest)>,
     /// Commits that do not, ascending.
     pub(super) void: Vec<u64>,
+    /// Claims that count, ascending by number.
+    pub(super) claims: Vec<(u64, Generation)>,
     /// A number whose entry is gone though it must not be.
     pub(super) hole: Option<u64>,
 }
 
 impl<'a> History<'a> {
-    /// Sorts out the commits among entries that ascend by number.
+    /// Sorts out entries that ascend by number.
     ///
-    /// A commit is void when
-    /// 1. an entry before it is of a newer generation: it was fenced (I12); or
+    /// A **claim** is void when a commit of an older generation is above it. A coordinator appends at consecutive numbers,
+    /// so it does not get past a claim that stands where it was to write next: the claim was written later, below what there
+    /// was, at a number that had been trimmed. Whoever writes such a claim takes it back (see
+    /// [`collect`](super::collect)); one who is lost before leaves it.
+    ///
+    /// A **commit** is void when
+    /// 1. a commit before it is of a newer generation: it was fenced (I12); or
     /// 2. the number after it is missing though there are higher ones: trimming takes the lower number first, so the
     ///    commit was written after the trimming, by a coordinator that was fenced long ago; or
     /// 3. the very next entry shows that a newer generation was there before: it is that generation's commit, or the
@@ -41,7 +49,7 @@ impl<'a> History<'a> {
         let verdicts = verdicts(entries);
         let sound = verdicts.iter().filter(|(.., verdict)| *verdict == Verdict::Sound);
         let newest_sound = sound.map(|(number, ..)| *number).next_back();
-        let mut history = Self::default();
+        let mut history = Self { claims: claims(entries), ..Self::default() };
         for (number, manifest, verdict) in verdicts {
             let is_above = Some(number) > newest_sound;
             match verdict {
@@ -90,10 +98,43 @@ fn verdicts(entries: &[ReadEntry]) -> Vec<(u64, &Manifest, Verdict)> {
                 compare_with_next(*number, manifest, entries.get(at + 1))
             };
             verdicts.push((*number, manifest, verdict));
+            fence = fence.max(manifest.generation);
         }
-        fence = fence.max(entry.generation());
     }
     verdicts
+}
+
+/// The claims above which no older generation has gone on.
+fn claims(entries: &[ReadEntry]) -> Vec<(u64, Generation)> {
+    let mut claims = Vec::new();
+    let mut oldest_above = Generation(u64::MAX);
+    for (number, entry) in entries.iter().rev() {
+        match entry {
+            Ok(LogEntry::Committed { manifest, .. }) => oldest_above = oldest_above.min(manifest.generation),
+            Ok(LogEntry::Claimed { generation, .. })
+                if *generation <= oldest_above || mutant::is(Mutant::StrayClaimCounts) =>
+            {
+                claims.push((*number, *generation));
+            }
+            Ok(LogEntry::Claimed { .. }) => mark::hit(Mark::StrayClaim),
+            Err(_) => {}
+        }
+    }
+    claims.reverse();
+    claims
+}
+
+/// The newest generation in a log, without that of claims which do not count and without `own` entries, which are known by
+/// their tokens.
+pub(crate) fn newest_generation(entries: &[ReadEntry], own: &[u128]) -> Generation {
+    let claims = claims(entries);
+    let counts = |number: &u64, entry: &LogEntry| match entry {
+        LogEntry::Claimed { .. } => claims.iter().any(|(of, _)| of == number),
+        LogEntry::Committed { .. } => true,
+    };
+    let readable = entries.iter().filter_map(|(number, entry)| Some((number, entry.as_ref().ok()?)));
+    let others = readable.filter(|(number, entry)| counts(number, entry) && !own.contains(&entry.token()));
+    others.map(|(_, entry)| entry.generation()).max().unwrap_or_default()
 }
 
 fn compare_with_next(number: u64, manifest: &Manifest, next: Option<&ReadEntry>) -> Verdict {

@@ -16,6 +16,7 @@ pub use collect::{ObjectName, object_path, parse_object_path};
 pub use fit::{Fit, Misfit, check_fit};
 pub use frame::FrameError;
 pub use history::ReadEntry;
+pub(crate) use history::newest_generation;
 pub use log::LogEntry;
 pub use manifest::{After, BlockRef, Manifest, ObjectRef, OperatorKind, RouteTable};
 pub use resolve::{Candidate, JobState, Refusal, Resolution, resolve};

@@ -3,7 +3,8 @@
 //! # Rules
 //! 1. What is promised is the least of what the readers of all partitions promise; between two routes it never regresses.
 //! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
-//! 3. A partition that has had nothing for a while is left out: it holds the others up no longer.
+//! 3. A partition that has had nothing for a while is left out: it holds the others up no longer, except before the end of
+//!    event time.
 //! 4. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,7 +13,12 @@ use super::{AnySource, Counted, Inlet, OpenError, Pipe, PullContext, Pulled, Sta
 use crate::codec;
 use crate::element::{Control, Timestamp};
 use crate::ids::SnapshotId;
+<<<<<<< HEAD
 use crate::limits::IDLE_AFTER;
+=======
+use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
+use crate::mutant::{self, Mutant};
+>>>>>>> main
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
 
@@ -137,15 +143,19 @@ impl<S: Source> SourceInlet<S> {
         if !self.coming.is_empty() {
             return None;
         }
-        let open = self.partitions.iter();
-        let open = open.filter(|partition| partition.status != ReadStatus::Ended && !partition.is_idle);
         let mut least = None;
-        for partition in open {
-            let time = partition.reader.watermark()?;
-            least = Some(least.map_or(time, |least: Timestamp| least.min(time)));
+        let mut is_over = true;
+        for partition in self.partitions.iter().filter(|partition| partition.status != ReadStatus::Ended) {
+            let time = partition.reader.watermark();
+            // One that is idle holds up all but the end of event time, behind which it could never come back.
+            is_over &= time == Some(Timestamp::MAX);
+            if !partition.is_idle {
+                let time = time?;
+                least = Some(least.map_or(time, |least: Timestamp| least.min(time)));
+            }
         }
         let time = least?;
-        (time > self.watermark).then(|| {
+        (time > self.watermark && (is_over || time < Timestamp::MAX)).then(|| {
             self.watermark = time;
             time
         })
@@ -196,7 +206,13 @@ impl<S: Source> Pipe for SourceInlet<S> {
             }
         }
         if let Some(time) = self.merged_watermark() {
-            return Ok(Pulled::Control(Control::Watermark(time)));
+            self.due.push_back(Control::Watermark(time));
+        }
+        // What the reads of this round promised goes before idleness: behind it, it would end the idleness for ever.
+        if !mutant::is(Mutant::IdleOvertakes)
+            && let Some(control) = self.due.pop_front()
+        {
+            return Ok(Pulled::Control(control));
         }
         Ok(self.quiet(cx.now, wake_at))
     }

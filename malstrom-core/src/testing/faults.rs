@@ -66,6 +66,8 @@ pub(super) enum Moment {
 pub(super) enum Side {
     Before,
     Behind,
+    /// The effect comes in the middle of the pause.
+    Midway,
 }
 
 impl Side {
@@ -73,6 +75,7 @@ impl Side {
         match self {
             Self::Before => "coordinator: pause before a call of its store takes effect",
             Self::Behind => "coordinator: pause behind the effect of a call of its store",
+            Self::Midway => "coordinator: pause amid which a call of its store takes effect",
         }
     }
 }
@@ -304,7 +307,7 @@ impl Plan {
                 Moment::Collect,
             ];
             let moment = moments[[0, 0, 1, 1, 2, 3, 4, 5][rng.below(8) as usize]];
-            let side = if rng.per_mille(600) { Side::Before } else { Side::Behind };
+            let side = [Side::Before, Side::Before, Side::Behind, Side::Midway][rng.below(4) as usize];
             self.faults.push((at, Fault::PauseAt(moment, side, rng.micros(200_000, 2_500_000))));
             if matches!(moment, Moment::Claim | Moment::ReadEntry | Moment::ListLog) {
                 let fault = if rng.per_mille(500) { Fault::CrashWorker } else { Fault::CrashCoordinator };
@@ -314,6 +317,13 @@ impl Plan {
                 at += rng.micros(100_000, 600_000);
                 self.faults.push((at, Fault::CrashCoordinator));
             }
+        }
+        if rng.per_mille(300) {
+            // A successor that stands still before it claims, while the one whom it took for dead goes on.
+            let at = Duration::from_micros(rng.below(chaos_ms * 700));
+            self.faults
+                .push((at, Fault::PauseAt(Moment::Claim, Side::Midway, rng.micros(400_000, 2_500_000))));
+            self.faults.push((at, Fault::PauseCoordinator(rng.micros(50_000, 200_000))));
         }
     }
 

@@ -7,6 +7,7 @@ pub(super) const ALL: &[&str] = &[
     "check: run again from an older commit",
     "check: a worker lost so that new partitions are found",
     "coordinator: crash",
+    "coordinator: pause amid which a call of its store takes effect",
     "coordinator: pause before a call of its store takes effect",
     "coordinator: pause behind the effect of a call of its store",
     "coordinator: pause while a successor starts",

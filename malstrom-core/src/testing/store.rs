@@ -434,8 +434,12 @@ impl Shared {
             && let Some((_, side, time)) = store.take_pause(&call.ask)
         {
             // Whoever stands still before a call makes it when it goes on.
-            let begins = if side == Side::Before { Duration::ZERO } else { effect };
-            effect += if side == Side::Before { time } else { Duration::ZERO };
+            let begins = if side == Side::Behind { effect } else { Duration::ZERO };
+            effect += match side {
+                Side::Before => time,
+                Side::Behind => Duration::ZERO,
+                Side::Midway => time / 2,
+            };
             core.events_due.push((begins, Event::Pause { of, time }));
             core.counts.add(side.kind());
         }

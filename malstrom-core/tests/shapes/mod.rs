@@ -30,6 +30,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("timers", timed::timers),
     ("a storm of timers", timed::storm),
     ("late again, and counted at timers", timed::late_and_counted),
+    ("timers in reassigned time", timed::reassigned),
     ("requests", asked::plain),
     ("requests by key", asked::by_key),
     ("requests by key in any order, and windows", asked::in_windows),

@@ -7,7 +7,7 @@ use malstrom_core::element::{Record, Timestamp};
 use malstrom_core::operators::{Emit, Operator, TimedOperator, Timers};
 use malstrom_core::stream::Job;
 use malstrom_core::testing::{Item, Output, SimContext};
-use malstrom_core::time::Due;
+use malstrom_core::time::{Due, Watermarks};
 use malstrom_core::time::aggregates::{Folded, fold};
 use malstrom_core::time::windows::{Session, Sliding, Tumbling, WindowResult};
 
@@ -295,4 +295,22 @@ pub(super) fn late_and_counted(job: &Job, sim: &SimContext) {
         .map(|(_, output)| output)
         .apply(sim.watch_late())
         .transactional_sink("counted out", sim.sink("counted out"));
+}
+
+/// Event time that the job itself gives. Its generator is a worker's, so that a partition that moves may be late; what is
+/// made does not depend on that.
+pub(super) fn reassigned(job: &Job, sim: &SimContext) {
+    job.source("in", sim.source("in"))
+        .reassign_timestamps(
+            "own time",
+            |item: &Item| Timestamp(3 * item.seq.cast_signed()),
+            Watermarks::ascending(),
+        )
+        .apply(sim.watch())
+        .key_by(|item| (item.key, item.partition))
+        .process_timed("later", Later)
+        .into_pairs()
+        .map(|(_, output)| output)
+        .apply(sim.watch())
+        .transactional_sink("out", sim.sink("out"));
 }

@@ -275,6 +275,30 @@ fn rule_3_a_channel_that_ends_while_others_wait_at_a_barrier_lets_them_go() {
 }
 
 #[test]
+fn rule_3_event_time_does_not_end_while_an_idle_channel_may_wake() {
+    for says_idle_first in [false, true] {
+        let (mut channels, [over, idle]) = made();
+        idle.watermark(5);
+        over.watermark(5);
+        if says_idle_first {
+            idle.control(Control::Idle);
+        }
+        over.watermark(i64::MAX);
+        over.control(Control::End);
+        idle.control(Control::Idle);
+        let told = seen(&mut channels);
+        assert!(!told.contains(&watermark(i64::MAX)));
+        assert_eq!(told.last(), Some(&Seen::Control(Control::Idle)));
+        idle.record((1, 0, 0));
+        idle.watermark(i64::MAX);
+        idle.control(Control::End);
+        let told = seen(&mut channels);
+        let ends = [watermark(i64::MAX), Seen::Control(Control::End)];
+        assert_eq!(told, [Seen::Record((1, 0, 0)), watermark(5), ends[0], ends[1]]);
+    }
+}
+
+#[test]
 fn rule_4_the_end_waits_for_all() {
     let (mut channels, [a, b]) = made();
     a.record((0, 0, 0));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::testing::{claim, commit, manifest, savepoint};
-use super::super::{ObjectRef, resolve};
+use super::super::{LogEntry, ObjectRef, resolve};
 use super::*;
 
 fn log(entries: impl IntoIterator<Item = (u64, LogEntry)>) -> Vec<ReadEntry> {
@@ -67,6 +67,12 @@ fn savepoints_are_kept_however_old() {
 fn i12_the_newest_claim_stays_and_older_ones_go() {
     let entries = log([(0, claim(1)), (1, claim(2)), (2, commit(2, 1)), (3, commit(2, 2))]);
     assert_eq!(planned(&[], &entries, 1, 2, 2), deletes(&[], &[0, 2]));
+}
+
+#[test]
+fn i12_a_claim_in_the_trimmed_part_hinders_nothing_and_goes() {
+    let entries = log([(3, claim(1)), (4, claim(2)), (9, commit(1, 8)), (10, commit(1, 9))]);
+    assert_eq!(planned(&[], &entries, 1, 1, 9), deletes(&[], &[4, 9]));
 }
 
 #[test]

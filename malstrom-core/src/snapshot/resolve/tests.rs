@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::testing::{claim, commit, manifest, savepoint};
-use super::super::{LogEntry, Manifest};
+use super::super::{LogEntry, Manifest, newest_generation};
 use super::*;
 
 fn log(entries: impl IntoIterator<Item = (u64, LogEntry)>) -> Vec<ReadEntry> {
@@ -54,10 +54,34 @@ fn i9_an_unreadable_entry_below_a_later_commit_leaves_no_gap() {
 }
 
 #[test]
-fn i12_a_commit_after_a_newer_claim_is_no_candidate() {
-    let resolution = resolved(log([(0, claim(1)), (1, commit(1, 1)), (2, claim(2)), (3, commit(1, 2))]));
-    assert_eq!((numbers(&resolution), resolution.void), (vec![1], vec![3]));
-    assert_eq!(resolution.next_snapshot.0, 3, "the id was used all the same");
+fn i12_a_commit_after_a_newer_one_is_no_candidate() {
+    let entries =
+        log([(0, claim(1)), (1, commit(1, 1)), (2, claim(2)), (3, commit(2, 3)), (4, commit(1, 2))]);
+    let resolution = resolved(entries);
+    assert_eq!((numbers(&resolution), resolution.void), (vec![3, 1], vec![4]));
+    assert_eq!(resolution.next_snapshot.0, 4, "the id was used all the same");
+}
+
+#[test]
+fn i12_a_claim_in_the_trimmed_part_claims_nothing_and_uses_up_its_generation() {
+    let far_below = log([(3, claim(1)), (4, claim(2)), (9, commit(1, 8)), (10, commit(1, 9))]);
+    let next_to_the_rest = log([(3, claim(1)), (4, claim(2)), (5, commit(1, 8)), (6, commit(1, 9))]);
+    for entries in [far_below, next_to_the_rest] {
+        assert_eq!(newest_generation(&entries, &[]), Generation(1));
+        let resolution = resolved(entries);
+        assert_eq!((resolution.candidates.len(), resolution.void.len()), (2, 0));
+        assert_eq!(resolution.next_generation, Generation(3));
+    }
+}
+
+#[test]
+fn i12_a_claim_of_ones_own_fences_nobody_but_others_do() {
+    let own = LogEntry::Claimed { job: "job".to_owned(), generation: Generation(3), token: 77 };
+    let mut entries = log([(0, claim(1)), (1, commit(1, 1)), (2, claim(2)), (3, own)]);
+    assert_eq!(newest_generation(&entries, &[77]), Generation(2));
+    assert_eq!(newest_generation(&entries, &[78]), Generation(3));
+    entries.extend(log([(4, claim(4))]));
+    assert_eq!(newest_generation(&entries, &[77]), Generation(4));
 }
 
 #[test]
@@ -163,7 +187,8 @@ proptest! {
             }
             for candidate in &resolution.candidates {
                 let before = log.range(..candidate.number).filter_map(|(_, entry)| entry.as_ref().ok());
-                prop_assert!(before.into_iter().all(|entry| entry.generation() <= candidate.manifest.generation));
+                let mut before = before.filter_map(LogEntry::manifest);
+                prop_assert!(before.all(|older| older.generation <= candidate.manifest.generation));
             }
             prop_assert!(resolution.candidates.is_sorted_by(|a, b| a.number > b.number));
         }

@@ -214,3 +214,59 @@ fn i7_a_partition_that_is_quiet_for_a_while_holds_up_the_others_no_longer() {
     }
     assert_eq!(told, [(3, false), (8, true)]);
 }
+
+/// A source whose partitions are named by a time, promise it, and turn out to be at their end.
+struct Over;
+
+struct OverAt(i64);
+
+impl Source for Over {
+    type Item = u32;
+    type Reader = OverAt;
+
+    fn partitions(&mut self) -> Result<Vec<String>, BoxError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&mut self, partition: &str, _: Option<u32>) -> Result<OverAt, BoxError> {
+        Ok(OverAt(partition.parse()?))
+    }
+}
+
+impl Read for OverAt {
+    type Item = u32;
+    type Position = u32;
+
+    fn read(&mut self, _: ReadContext, _: &mut impl Emit<u32>) -> Result<ReadStatus, BoxError> {
+        Ok(ReadStatus::Ended)
+    }
+
+    fn position(&self) -> u32 {
+        0
+    }
+
+    fn watermark(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.0))
+    }
+}
+
+#[test]
+fn i7_what_was_promised_in_a_round_is_told_before_idleness() {
+    let mut inlet = SourceInlet::new("over", Over);
+    ["70", "32"].iter().for_each(|partition| inlet.open(partition, None).unwrap());
+    let cx = PullContext { now: Nanos(0) };
+    let said: Vec<Pulled> = (0..3).map(|_| inlet.pull(&cx, &mut Out).unwrap()).collect();
+    let promised = Pulled::Control(Control::Watermark(Timestamp(32)));
+    assert_eq!(said, [promised, Pulled::Control(Control::Idle), Pulled::Dry(None)]);
+}
+
+#[test]
+fn i7_event_time_does_not_end_while_an_idle_partition_may_wake() {
+    let mut inlet = SourceInlet::new("stuck", Stuck);
+    ["5", &i64::MAX.to_string()].iter().for_each(|partition| inlet.open(partition, None).unwrap());
+    assert_eq!(inlet.merged_watermark(), Some(Timestamp(5)));
+    inlet.partitions[0].is_idle = true;
+    assert_eq!(inlet.merged_watermark(), None);
+    inlet.partitions[0].status = ReadStatus::Ended;
+    assert_eq!(inlet.merged_watermark(), Some(Timestamp::MAX));
+}
