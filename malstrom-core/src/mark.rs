@@ -83,6 +83,8 @@ marks! {
     RequestsFull: "a stage took nothing in because its requests were at their limit",
     PendingArrived: "records that waited for answers came with their bin",
     BarrierDrained: "a barrier waited for requests of a stream without a key",
+    CopyAwaited: "a newcomer waited for its copy of a broadcast state",
+    NewcomerInformed: "a newcomer was sent a broadcast state",
     EndHeld: "the end waited for answers",
     LostWhileServing: "a worker was lost while nothing was under way",
     SessionDuplicate: "a session dropped a payload that had come before",

@@ -91,6 +91,7 @@ mutants! {
     PendingOvertaken: "a watermark overtakes records that wait for answers",
     PendingEarly: "requests of a bin that came before the cut are made and answered before it",
     BatchHeld: "records of a batch without a key are held back at a barrier",
+    CopyUnawaited: "a newcomer begins without the broadcast state that there was",
     PendingEnded: "the stream ends before all answers are there",
     CombinedHeld: "records combined before an exchange are held back at a barrier",
     SinkRecoveredUnopened: "a sink is recovered before it is opened (seed 0)",

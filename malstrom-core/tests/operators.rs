@@ -585,3 +585,17 @@ impl Operator<(u64, u64)> for Untimed {
         out.emit(Record::new(record.value));
     }
 }
+
+#[test]
+fn map_with_broadcast() {
+    let report = check_any_order(|job, numbers| {
+        let rules = job.source("rules", from_iter(|| 0..20_u64));
+        // The rules that a worker has are always the first ones, each of them once.
+        let add = |rules: &mut Vec<u64>, rule| rules.push(rule);
+        let are_whole = |rules: &Vec<u64>| rules.iter().copied().eq(0..rules.len() as u64);
+        let looked =
+            numbers.map_with_broadcast("rules so far", rules, add, move |rules, n| (n, are_whole(rules)));
+        looked.map(|(n, are_whole)| (n % 3, (n, are_whole)))
+    });
+    assert_eq!(report.n_outputs, 14);
+}

@@ -23,9 +23,7 @@ impl Coordinator {
     ) -> Manifest {
         let mut objects = IndexSet::new();
         let mut state = IndexMap::new();
-        let is_keyed = |(name, kind): (&String, &OperatorKind)| {
-            (*kind == OperatorKind::KeyedState).then(|| name.clone())
-        };
+        let is_keyed = |(name, kind): (&String, &OperatorKind)| kind.has_blocks().then(|| name.clone());
         for operator in self.graph.operators.iter().filter_map(is_keyed) {
             let mut bins: BTreeMap<Bin, BlockRef> = BTreeMap::new();
             if let Some(base) = &self.committed {

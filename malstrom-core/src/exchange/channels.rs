@@ -215,7 +215,8 @@ impl<T> Channels<T> {
     fn merge(&mut self) -> Option<Control> {
         let open = || self.channels.iter().filter(|channel| channel.at != At::Ended);
         let is_over = open().all(|channel| channel.watermark == Timestamp::MAX);
-        let is_reached = |time: &Timestamp| is_over || *time < Timestamp::MAX || mutant::is(Mutant::EndsWithIdle);
+        let is_reached =
+            |time: &Timestamp| is_over || *time < Timestamp::MAX || mutant::is(Mutant::EndsWithIdle);
         match open().filter(|channel| !channel.is_idle).map(|channel| channel.watermark).min() {
             Some(time) if time > self.watermark && is_reached(&time) => {
                 self.watermark = time;

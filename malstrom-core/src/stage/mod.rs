@@ -8,6 +8,7 @@ mod asking;
 mod assigned;
 mod batching;
 mod inbox;
+mod informed;
 mod keyed_inbox;
 mod limited;
 mod outlets;
@@ -23,6 +24,7 @@ pub use sinks::{PlainSink, Transactions};
 pub use source::SourceInlet;
 
 pub(crate) use asking::Asking;
+pub(crate) use informed::{Beside, Informed};
 pub(crate) use outlets::{FanOut, Fork, Single, Split};
 
 use std::panic::Location;

@@ -13,12 +13,8 @@ use super::{AnySource, Counted, Inlet, OpenError, Pipe, PullContext, Pulled, Sta
 use crate::codec;
 use crate::element::{Control, Timestamp};
 use crate::ids::SnapshotId;
-<<<<<<< HEAD
 use crate::limits::IDLE_AFTER;
-=======
-use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
 use crate::mutant::{self, Mutant};
->>>>>>> main
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
 

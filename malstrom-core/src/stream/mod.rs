@@ -4,6 +4,7 @@
 //! time. Operators and closures stay on the thread that built them: none of them need be `Send`.
 
 mod asking;
+mod broadcast;
 mod flow;
 mod job;
 mod keyed;

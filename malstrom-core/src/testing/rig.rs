@@ -7,7 +7,7 @@
 mod ports;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ use crate::coordinator::plan;
 use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
 use crate::ports::{Nanos, StoreError};
-use crate::snapshot::{After, BlockRef, ObjectRef, RouteTable};
+use crate::snapshot::{After, BlockRef, ObjectRef, OperatorKind, RouteTable};
 use crate::stream::{BuildError, Dataflow, Job};
 use crate::worker::messages::{
     BinMove, Command, Fact, MoveStep, Order, PartitionMove, Report, RestoreFailure, RestoreOrder,
@@ -98,6 +98,8 @@ pub struct Rig {
     last_snapshot: SnapshotId,
     committed: Option<Committed>,
     n_rounds: u32,
+    /// Operators whose state every worker has.
+    everywhere: BTreeSet<String>,
     /// When each worker that has nothing to do is to be woken.
     wake_at: Vec<Option<Nanos>>,
 }
@@ -145,6 +147,7 @@ impl Rig {
             last_snapshot: SnapshotId(0),
             committed: None,
             n_rounds: 0,
+            everywhere: BTreeSet::new(),
             wake_at: Vec::new(),
         }
     }
@@ -474,7 +477,8 @@ impl Rig {
         let mut state: IndexMap<String, Vec<(Bin, BlockRef)>> = IndexMap::new();
         let committed = self.committed.as_ref();
         for ((operator, bin), (object, block)) in committed.into_iter().flat_map(|all| &all.state) {
-            if self.routes.owners[bin.index()] != worker {
+            let is_everywhere = self.everywhere.contains(operator);
+            if !is_everywhere && self.routes.owners[bin.index()] != worker {
                 continue;
             }
             let at = objects.iter().position(|known| known == object).unwrap_or_else(|| {
@@ -502,6 +506,7 @@ impl Rig {
             sinks: (worker == WorkerId(0))
                 .then(|| committed.map(|all| all.sinks.clone()).unwrap_or_default()),
             watermarks: committed.map(|all| all.watermarks.clone()).unwrap_or_default(),
+            is_newcomer: false,
         }
     }
 
@@ -520,7 +525,11 @@ impl Rig {
     fn note(&mut self, Report { worker, fact, .. }: Report) -> Result<(), RigError> {
         let Some(facts) = self.facts.get_mut(worker.index()) else { return Ok(()) };
         match fact {
-            Fact::Built(_) => {}
+            Fact::Built(graph) => {
+                let kinds = graph.operators.into_iter();
+                let everywhere = kinds.filter(|(_, kind)| *kind == OperatorKind::BroadcastState);
+                self.everywhere.extend(everywhere.map(|(name, _)| name));
+            }
             Fact::Partitions(partitions) => facts.partitions = Some(partitions),
             Fact::Connected { .. } => facts.is_connected = true,
             Fact::Restored => facts.is_restored = true,

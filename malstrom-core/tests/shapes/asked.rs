@@ -1,12 +1,15 @@
 //! Jobs that hold records back for a while: for a rate, for a batch, or because they ask a service, which is slow now and then, and refuses now and then. What comes of a request that was given
 //! up is what would have been answered: it must come once, in its place, whatever happened to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use malstrom_core::operators::{AsyncOptions, Batches, RateLimit, Unanswered};
 use malstrom_core::stream::Job;
 use malstrom_core::testing::{Item, Output, SimContext};
 use malstrom_core::time::windows::Tumbling;
+
+use serde::{Deserialize, Serialize};
 
 use super::timed::{HasTime, digest, of_window};
 use super::{Chains, output};
@@ -159,5 +162,35 @@ pub(super) fn batches(job: &Job, sim: &SimContext) {
         .into_pairs()
         .flat_map(|(_, outputs): (u64, Vec<Output>)| outputs)
         .apply(sim.watch_late())
+        .transactional_sink("out", sim.sink("out"));
+}
+
+/// Of each partition of rules, how many have come; whether one came that was not the next.
+#[derive(Default, Serialize, Deserialize)]
+struct Rules {
+    n_come: BTreeMap<u32, u64>,
+    is_broken: bool,
+}
+
+impl Rules {
+    fn add(&mut self, rule: &Item) {
+        let n_come = self.n_come.entry(rule.partition).or_default();
+        self.is_broken |= *n_come != rule.seq;
+        *n_come = rule.seq + 1;
+    }
+}
+
+/// Every worker has had every rule before the last, once and in order, whenever it looks.
+pub(super) fn broadcast(job: &Job, sim: &SimContext) {
+    let rules = job.source("rules", sim.source("rules"));
+    job.source("in", sim.source("in"))
+        .key_by(|item| item.key)
+        .map_with_broadcast(
+            "rules so far",
+            rules,
+            |rules: &mut Rules, rule: Item| rules.add(&rule),
+            |rules, _, item: Item| output(item.key, &item, u64::from(rules.is_broken)),
+        )
+        .apply(sim.watch())
         .transactional_sink("out", sim.sink("out"));
 }

@@ -37,6 +37,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("requests that fail, by key", asked::with_failed),
     ("a rate, a rebalance and batches", asked::held_back),
     ("batches in order", asked::batches),
+    ("broadcast rules", asked::broadcast),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

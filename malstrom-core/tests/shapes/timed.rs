@@ -7,9 +7,9 @@ use malstrom_core::element::{Record, Timestamp};
 use malstrom_core::operators::{Emit, Operator, TimedOperator, Timers};
 use malstrom_core::stream::Job;
 use malstrom_core::testing::{Item, Output, SimContext};
-use malstrom_core::time::{Due, Watermarks};
 use malstrom_core::time::aggregates::{Folded, fold};
 use malstrom_core::time::windows::{Session, Sliding, Tumbling, WindowResult};
+use malstrom_core::time::{Due, Watermarks};
 
 /// Passes on what has a time.
 pub(super) struct HasTime;

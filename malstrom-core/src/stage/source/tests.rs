@@ -254,7 +254,7 @@ impl Read for OverAt {
 fn i7_what_was_promised_in_a_round_is_told_before_idleness() {
     let mut inlet = SourceInlet::new("over", Over);
     ["70", "32"].iter().for_each(|partition| inlet.open(partition, None).unwrap());
-    let cx = PullContext { now: Nanos(0) };
+    let cx = PullContext::at(Nanos(0));
     let said: Vec<Pulled> = (0..3).map(|_| inlet.pull(&cx, &mut Out).unwrap()).collect();
     let promised = Pulled::Control(Control::Watermark(Timestamp(32)));
     assert_eq!(said, [promised, Pulled::Control(Control::Idle), Pulled::Dry(None)]);
