@@ -8,9 +8,10 @@
 //! 5. `custom_source_and_sink`: a source and a sink of one's own.
 //! 6. `windowed_top_words`: event time, and the most frequent words of each window.
 //! 7. `sessions`: windows that last as long as records keep coming.
-//! 8. `rescale`: more workers and fewer, from another thread, while records flow.
-//! 9. `suspend_and_resume`: stop, and go on at another scale.
-//! 10. `wordcount`: the main job.
+//! 8. `enrich`: what a slow service knows, added to each record.
+//! 9. `rescale`: more workers and fewer, from another thread, while records flow.
+//! 10. `suspend_and_resume`: stop, and go on at another scale.
+//! 11. `wordcount`: the main job.
 
 /// The program in the README compiles and runs.
 #[cfg(doctest)]

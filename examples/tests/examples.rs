@@ -26,6 +26,7 @@ examples!(
     custom_source_and_sink,
     windowed_top_words,
     sessions,
+    enrich,
     rescale,
     suspend_and_resume,
 );
