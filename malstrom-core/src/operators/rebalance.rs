@@ -29,7 +29,7 @@ impl<T: 'static> Operator<T> for Spread {
     fn process(&mut self, record: Record<T>, out: &mut impl Emit<Keyed<(), T>>) {
         self.next = self.next.wrapping_add(STRIDE);
         // The upper bits of the sum are the ones that are spread evenly.
-        let bin = (u128::from(self.next) * u128::from(self.mask + 1) >> 64) as usize;
+        let bin = ((u128::from(self.next) * u128::from(self.mask + 1)) >> 64) as usize;
         out.emit(Record {
             time: record.time,
             value: Keyed { hash: hash_in_bin(bin), key: (), value: record.value },
