@@ -23,9 +23,7 @@ impl Coordinator {
     ) -> Manifest {
         let mut objects = IndexSet::new();
         let mut state = IndexMap::new();
-        let is_keyed = |(name, kind): (&String, &OperatorKind)| {
-            (*kind == OperatorKind::KeyedState).then(|| name.clone())
-        };
+        let is_keyed = |(name, kind): (&String, &OperatorKind)| kind.has_blocks().then(|| name.clone());
         let mut from_base = self.committed.as_ref().map(|base| (base, Carried::of(&base.objects)));
         let mut from_parts: Vec<Carried<'_>> = parts.iter().map(|part| Carried::of(&part.objects)).collect();
         for operator in self.graph.operators.iter().filter_map(is_keyed) {
