@@ -18,3 +18,8 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So does the one in the guide for users of Flink.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/coming-from-flink.md")]
+struct ComingFromFlink;
