@@ -138,6 +138,9 @@ pub struct All {
     /// Seconds of these
     #[arg(long, default_value_t = 3)]
     pub seconds: u64,
+    /// What each run is started with, such as `taskset -c 0,1`
+    #[arg(long, value_delimiter = ' ')]
+    pub with: Vec<String>,
     /// Where the table and the plot go
     #[arg(long, default_value = "results")]
     pub results: PathBuf,

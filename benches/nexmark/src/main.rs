@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use malstrom_contenders::outcome::BoxError;
-use malstrom_nexmark::args::{Command, Run};
+use malstrom_nexmark::args::{All, Command, Run};
 use malstrom_nexmark::{export, report};
 
 /// One allocator for all programs.
@@ -26,7 +26,7 @@ fn act(command: &Command) -> Result<(), BoxError> {
     match command {
         Command::Run(args) => run(args),
         Command::Events(args) => Ok(export::write(args)?),
-        Command::All(_) => Err("not yet".into()),
+        Command::All(args) => all(args),
     }
 }
 
@@ -39,4 +39,11 @@ fn run(args: &Run) -> Result<(), BoxError> {
         print!("{}", report::lines(args, &outcome));
     }
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what this program is for")]
+fn all(args: &All) -> Result<(), BoxError> {
+    let (table, do_agree) = malstrom_nexmark::all::measure(args)?;
+    println!("{table}");
+    if do_agree { Ok(()) } else { Err("the programs do not agree".into()) }
 }

@@ -18,6 +18,9 @@ use malstrom_core::stream::Stream;
 use crate::event::Event;
 use crate::out::Out;
 
+pub(crate) use joins::{Sale20, row as sale_row};
+pub(crate) use windows::{Summary, Summary17, summary_row};
+
 /// All queries.
 pub const ALL: [u8; 22] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22];
 
