@@ -6,6 +6,8 @@
 //! 2. The merged watermark is the least of all channels that are neither idle nor ended, and never regresses.
 //!    When the last one becomes idle it is the greatest of all: it does not depend on which of them was idle first, so
 //!    all workers that read the same channels agree.
+//!    The end of time is merged only when every channel that has not ended has come to it: an idle sender may have much to
+//!    say when it is told of the end, and at the end of time all of it would be late.
 //! 3. An ended channel holds up neither barriers nor watermarks.
 //! 4. Suspension and the end are passed on when every channel has said so.
 //! 5. When all are at the barrier of a route, every channel's promise and idleness are void: the merged watermark stays
@@ -214,6 +216,7 @@ impl<T> Channels<T> {
     fn merge(&mut self) -> Option<Control> {
         let active = self.channels.iter().filter(|channel| !channel.is_idle && channel.at != At::Ended);
         match active.map(|channel| channel.watermark).min() {
+            Some(Timestamp::MAX) if self.is_anybody_before_the_end() => None,
             Some(time) if time > self.watermark => {
                 self.watermark = time;
                 self.is_idle = false;
@@ -239,6 +242,11 @@ impl<T> Channels<T> {
             }
             _ => None,
         }
+    }
+
+    fn is_anybody_before_the_end(&self) -> bool {
+        let mut open = self.channels.iter().filter(|channel| channel.at != At::Ended);
+        open.any(|channel| channel.watermark < Timestamp::MAX)
     }
 }
 
