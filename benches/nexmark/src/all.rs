@@ -175,7 +175,7 @@ fn line(one: &Answered) -> String {
     }
     let keys = |run: &Value| {
         let keys = run.get("keys_at_most")?.as_object()?;
-        Some(keys.values().filter_map(Value::as_f64).sum())
+        Some(keys.values().filter_map(Value::as_f64).fold(0.0, |sum, n| sum + n))
     };
     cell(ours.figure(keys));
     let most = |name: &'static str| {

@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use malstrom_runtime::connectors::read_parts;
-use tempfile::TempDir;
 
 /// Events of a run: so many seconds of load.
 const EVENTS: u64 = 300_000;
@@ -47,8 +47,8 @@ fn q6_survives() {
 }
 
 fn survives(query: &str) {
-    let folder = TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name);
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.join(name);
     Life::start(query, &path("fault-free"), None, &["--workers=1"]).end();
     let expected = rows(&path("fault-free"));
     assert!(expected.len() > 10, "there is something to compare");
@@ -88,18 +88,38 @@ fn rows(folder: &Path) -> Vec<String> {
     rows
 }
 
+/// A folder that is removed with what is in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static N: AtomicU32 = AtomicU32::new(0);
+        let name = format!("nexmark-survives-{}-{}", std::process::id(), N.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to whoever cleans the folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// One life of the program.
 struct Life {
     child: Child,
     said: PathBuf,
-    _folder: TempDir,
+    _folder: Folder,
     deadline: Instant,
 }
 
 impl Life {
     fn start(query: &str, out: &Path, snapshots: Option<&Path>, flags: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let said = folder.path().join("said");
+        let folder = Folder::new();
+        let said = folder.0.join("said");
         let mut command = Command::new(env!("CARGO_BIN_EXE_nexmark"));
         command.args(["run", query, &format!("--events={EVENTS}"), "--output"]).arg(out).args(flags);
         if let Some(snapshots) = snapshots {
