@@ -205,29 +205,34 @@ fn windows(task: &Task) -> Result<Outcome, BoxError> {
 fn window_sums(events: StreamVec<'_, u64, (i64, u64, u64)>) -> StreamVec<'_, u64, (u64, i64, u64)> {
     let hasher = FixedState::with_seed(1);
     let by_key = Exchange::new(move |(_, key, _): &(i64, u64, u64)| hasher.hash_one(key));
-    events.unary_frontier::<CapacityContainerBuilder<Vec<(u64, i64, u64)>>, _, _, _>(by_key, "sums", |_, _| {
-        // The open windows, each with the capability to tell it.
-        let mut open = BTreeMap::new();
-        move |(input, frontier), output| {
-            input.for_each_stamp(|cap, data| {
-                for (time, key, value) in data.flat_map(|batch| batch.drain(..)) {
-                    let start = window_of(time);
-                    let (_, sums) = open.entry(start).or_insert_with(|| {
-                        let capability = cap.delayed(&((start / WINDOW_MS) as u64), output.output_index());
-                        (capability, HashMap::<u64, u64, FixedState>::default())
-                    });
-                    *sums.entry(key).or_insert(0) += value;
+    events.unary_frontier::<CapacityContainerBuilder<Vec<(u64, i64, u64)>>, _, _, _>(
+        by_key,
+        "sums",
+        |_, _| {
+            // The open windows, each with the capability to tell it.
+            let mut open = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each_stamp(|cap, data| {
+                    for (time, key, value) in data.flat_map(|batch| batch.drain(..)) {
+                        let start = window_of(time);
+                        let (_, sums) = open.entry(start).or_insert_with(|| {
+                            let capability =
+                                cap.delayed(&((start / WINDOW_MS) as u64), output.output_index());
+                            (capability, HashMap::<u64, u64, FixedState>::default())
+                        });
+                        *sums.entry(key).or_insert(0) += value;
+                    }
+                });
+                while let Some(first) = open.first_entry()
+                    && !frontier.less_equal(&((*first.key() / WINDOW_MS) as u64))
+                {
+                    let (start, (capability, sums)) = first.remove_entry();
+                    let told = sums.into_iter().map(|(key, sum)| (key, start, sum));
+                    output.session(&capability).give_iterator(told);
                 }
-            });
-            while let Some(first) = open.first_entry()
-                && !frontier.less_equal(&((*first.key() / WINDOW_MS) as u64))
-            {
-                let (start, (capability, sums)) = first.remove_entry();
-                let told = sums.into_iter().map(|(key, sum)| (key, start, sum));
-                output.session(&capability).give_iterator(told);
             }
-        }
-    })
+        },
+    )
 }
 
 /// An open loop: worker 0 makes records when they are due, each worker counts its keys.

@@ -53,7 +53,8 @@ fn answer(args: &All, query: u8) -> Result<Answered, BoxError> {
     // A B C A B C and not A A A: what changes on the machine meanwhile changes for all.
     for _ in 0..args.runs.max(1) {
         for one in &mut series {
-            let flags = [format!("--events={}", args.input.events), format!("--program={}", one.program.name())];
+            let flags =
+                [format!("--events={}", args.input.events), format!("--program={}", one.program.name())];
             one.runs.push(run(args, query, &flags)?);
         }
     }
@@ -74,7 +75,10 @@ fn run(args: &All, query: u8, flags: &[String]) -> Result<Result<Value, String>,
         }
     };
     command.args(["run", &format!("q{query}"), "--json", &format!("--workers={}", args.workers)]).args(flags);
-    command.args([format!("--seed={}", args.input.seed), format!("--events-per-ms={}", args.input.events_per_ms)]);
+    command.args([
+        format!("--seed={}", args.input.seed),
+        format!("--events-per-ms={}", args.input.events_per_ms),
+    ]);
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -104,7 +108,8 @@ impl Series {
     fn ratio_to(&self, other: &Self) -> Option<f64> {
         let seconds = |run: &Result<Value, String>| number(run.as_ref().ok()?, "/seconds");
         let pairs = self.runs.iter().zip(&other.runs);
-        let mut ratios: Vec<f64> = pairs.filter_map(|(one, two)| Some(seconds(two)? / seconds(one)?)).collect();
+        let mut ratios: Vec<f64> =
+            pairs.filter_map(|(one, two)| Some(seconds(two)? / seconds(one)?)).collect();
         ratios.sort_by(f64::total_cmp);
         ratios.get(ratios.len() / 2).copied()
     }
@@ -186,7 +191,12 @@ fn line(one: &Answered) -> String {
     };
     cell(ours.figure(most("bytes")).map(|bytes| bytes / 1e6));
     cell(ours.figure(most("ms")));
-    let why = one.series.iter().flat_map(|series| &series.runs).chain([&one.paced]).find_map(|run| run.as_ref().err());
+    let why = one
+        .series
+        .iter()
+        .flat_map(|series| &series.runs)
+        .chain([&one.paced])
+        .find_map(|run| run.as_ref().err());
     let told = match (why, one.do_agree(), one.series.len()) {
         (Some(why), ..) => format!("failed: {why}"),
         (_, false, _) => "DIFFER".to_owned(),

@@ -117,9 +117,7 @@ pub fn channel_id(bid: Bid) -> Option<(u64, u64, u64, &'static str, &'static str
 
 /// Query 22: three pieces of the path.
 #[must_use]
-pub fn directories(
-    bid: Bid,
-) -> (u64, u64, u64, &'static str, &'static str, &'static str, &'static str) {
+pub fn directories(bid: Bid) -> (u64, u64, u64, &'static str, &'static str, &'static str, &'static str) {
     let mut pieces = bid.channel.url().split('/').skip(3);
     let mut next = || pieces.next().unwrap_or_default();
     (bid.auction, bid.bidder, bid.price, bid.channel.text(), next(), next(), next())

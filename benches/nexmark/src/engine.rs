@@ -38,12 +38,8 @@ pub fn run(args: &Run) -> Result<Outcome, BoxError> {
     });
     let tally = Tally::start();
     let out = Out { folder: args.output.clone(), tally: tally.clone(), generator, latency: latency.clone() };
-    let source = Events {
-        generator,
-        n_events: args.input.events,
-        n_partitions: args.partitions.max(1),
-        schedule,
-    };
+    let source =
+        Events { generator, n_events: args.input.events, n_partitions: args.partitions.max(1), schedule };
     let scratch = Scratch::new()?;
     let url = args.snapshots.clone().unwrap_or_else(|| scratch.0.display().to_string());
     let query = args.query;

@@ -130,7 +130,15 @@ impl Name {
 pub struct City(pub(crate) u8, pub(crate) u8);
 
 const CITIES: [&str; 10] = [
-    "Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland", "Bend", "Redmond", "Seattle", "Kent",
+    "Phoenix",
+    "Los Angeles",
+    "San Francisco",
+    "Boise",
+    "Portland",
+    "Bend",
+    "Redmond",
+    "Seattle",
+    "Kent",
     "Cheyenne",
 ];
 const STATES: [&str; 6] = ["AZ", "CA", "ID", "OR", "WA", "WY"];
@@ -184,7 +192,8 @@ impl Channel {
     #[inline]
     fn stock(self) -> &'static (String, String) {
         static STOCK: OnceLock<Vec<(String, String)>> = OnceLock::new();
-        &STOCK.get_or_init(|| (0..Self::N_GREAT + Self::N_SMALL).map(Self::spell).collect())[usize::from(self.0)]
+        &STOCK.get_or_init(|| (0..Self::N_GREAT + Self::N_SMALL).map(Self::spell).collect())
+            [usize::from(self.0)]
     }
 
     fn spell(n: u16) -> (String, String) {
@@ -195,7 +204,9 @@ impl Channel {
             Some(site) => ((*site).to_owned(), url),
             // One of ten tells no channel.
             None if random.is_multiple_of(10) => (format!("channel-{n}"), url),
-            None => (format!("channel-{n}"), format!("{url}&channel_id={}", u32::from(n).reverse_bits() >> 1)),
+            None => {
+                (format!("channel-{n}"), format!("{url}&channel_id={}", u32::from(n).reverse_bits() >> 1))
+            }
         }
     }
 }

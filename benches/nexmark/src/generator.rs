@@ -82,8 +82,11 @@ impl Generator {
     }
 
     fn auction(self, n: u64, time: i64, random: &mut Random) -> Auction {
-        let seller =
-            if random.below(ANY_PERSON) > 0 { last_person(n) / HOT_EVERY * HOT_EVERY } else { any_person(n, random) };
+        let seller = if random.below(ANY_PERSON) > 0 {
+            last_person(n) / HOT_EVERY * HOT_EVERY
+        } else {
+            any_person(n, random)
+        };
         let initial_bid = price(random);
         // As long as it takes until about so many auctions have been opened, twice that at most.
         let horizon = OPEN_AUCTIONS * ROUND / N_AUCTIONS / self.events_per_ms;
@@ -118,8 +121,11 @@ fn person(n: u64, time: i64, random: &mut Random) -> Person {
 
 #[inline]
 fn bid(n: u64, time: i64, random: &mut Random) -> Bid {
-    let auction =
-        if random.below(ANY_AUCTION) > 0 { last_auction(n) / HOT_EVERY * HOT_EVERY } else { any_auction(n, random) };
+    let auction = if random.below(ANY_AUCTION) > 0 {
+        last_auction(n) / HOT_EVERY * HOT_EVERY
+    } else {
+        any_auction(n, random)
+    };
     let bidder = if random.below(ANY_PERSON) > 0 {
         last_person(n) / HOT_EVERY * HOT_EVERY + 1
     } else {

@@ -27,13 +27,11 @@ pub fn rates(path: &Path, n_workers: u32, answered: &[Answered]) -> Result<(), B
     let n = answered.len() as f64 * (BARS + GAP);
     let height = MARGIN * 2 + (n * f64::from(BAR_HEIGHT)) as u32;
     let area = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
-    let failed = |error: DrawingAreaErrorKind<_>| -> BoxError { format!("{}: {error}", path.display()).into() };
+    let failed =
+        |error: DrawingAreaErrorKind<_>| -> BoxError { format!("{}: {error}", path.display()).into() };
     area.fill(&WHITE).map_err(failed)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption(
-            format!("NEXMark, {n_workers} workers: millions of events a second"),
-            ("sans-serif", 18),
-        )
+        .caption(format!("NEXMark, {n_workers} workers: millions of events a second"), ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(28)
         .build_cartesian_2d(-NAMES * fastest..fastest * 1.12, n..0.0)
@@ -61,7 +59,9 @@ pub fn rates(path: &Path, n_workers: u32, answered: &[Answered]) -> Result<(), B
             let bar = Rectangle::new([(0.0, y + 0.05), (rate, y + 0.95)], colour.filled());
             chart.draw_series([bar]).map_err(failed)?;
             let label = format!("{rate:.1} {}", series.program.name());
-            chart.draw_series([Text::new(label, (rate + 0.01 * fastest, y + 0.1), font.clone())]).map_err(failed)?;
+            chart
+                .draw_series([Text::new(label, (rate + 0.01 * fastest, y + 0.1), font.clone())])
+                .map_err(failed)?;
         }
     }
     area.present().map_err(failed)

@@ -115,7 +115,9 @@ pub fn run(args: &Run) -> Result<Outcome, BoxError> {
                 .group_by_fold(
                     |bid: &Bid| window_of(bid.time),
                     (0_u64, Vec::new()),
-                    |(price, bids), bid| greatest(price, bids, bid.price, vec![(bid.auction, bid.bidder, bid.time)]),
+                    |(price, bids), bid| {
+                        greatest(price, bids, bid.price, vec![(bid.auction, bid.bidder, bid.time)])
+                    },
                     |(price, bids), (other, others)| greatest(price, bids, other, others),
                 )
                 .drop_key()
@@ -138,7 +140,9 @@ pub fn run(args: &Run) -> Result<Outcome, BoxError> {
                     None => *sells = true,
                 })
                 .unkey()
-                .filter_map(|((id, window), (name, sells))| Some((id, name.filter(|_| sells)?.text(), window))),
+                .filter_map(|((id, window), (name, sells))| {
+                    Some((id, name.filter(|_| sells)?.text(), window))
+                }),
             &tally,
         ),
         13 => write(bids().map(calc::enriched), &tally),

@@ -42,9 +42,8 @@ pub fn lines(args: &Run, outcome: &Outcome) -> String {
         }
     }
     for snapshots in more("snapshots").as_array().into_iter().filter(|all| !all.is_empty()) {
-        let most = |name: &str| {
-            snapshots.iter().filter_map(|one| one.get(name)?.as_f64()).fold(0.0, f64::max)
-        };
+        let most =
+            |name: &str| snapshots.iter().filter_map(|one| one.get(name)?.as_f64()).fold(0.0, f64::max);
         text += &format!(
             "{} snapshots: {:.0} ms, {:.2} MB and {:.1} ms without a row at most\n",
             snapshots.len(),

@@ -143,7 +143,9 @@ where
                 && !frontier.less_than(&(*first.key() as u64))
             {
                 let (end, (capability, table)) = first.remove_entry();
-                output.session(&capability).give_iterator(table.into_iter().filter_map(|(key, acc)| tell(end, key, acc)));
+                output
+                    .session(&capability)
+                    .give_iterator(table.into_iter().filter_map(|(key, acc)| tell(end, key, acc)));
             }
         }
     })
@@ -324,9 +326,10 @@ type Won9 = (u64, u64, u64, i64, i64, u64, u64, i64);
 /// The bids that win: told when the auction has expired.
 fn q9(events: Stream<'_, Event>) -> Stream<'_, Won9> {
     let lots = events.flat_map(|event| match event {
-        Event::Auction(a) => {
-            Some((a.id, Lot::Opens { time: a.time, expires: a.expires, seller: a.seller, category: a.category }))
-        }
+        Event::Auction(a) => Some((
+            a.id,
+            Lot::Opens { time: a.time, expires: a.expires, seller: a.seller, category: a.category },
+        )),
         Event::Bid(bid) => Some((bid.auction, Lot::Offer(Offer::of(&bid)))),
         Event::Person(_) => None,
     });

@@ -60,7 +60,8 @@ fn survives(query: &str) {
         Life::start(query, &out, Some(&snapshots), &flags)
     };
     // Rescaled and suspended.
-    let suspended = live(&["--workers=2", "--rescale=200ms:4,600ms:1,900ms:3", "--suspend-after=1300ms"]).end();
+    let suspended =
+        live(&["--workers=2", "--rescale=200ms:4,600ms:1,900ms:3", "--suspend-after=1300ms"]).end();
     assert!(suspended.contains("rescaled 2 -> 4") && suspended.contains("rescaled 4 -> 1"), "{suspended}");
     // Killed after a snapshot, between two rescales or in one.
     let mut killed = live(&["--workers=3", "--rescale=100ms:1,300ms:4,500ms:2,700ms:3"]);
@@ -136,7 +137,11 @@ impl Life {
     /// Waits until it has said something.
     fn wait_for(&mut self, what: &str) {
         while !self.said().contains(what) {
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended without saying `{what}`:\n{}", self.said());
+            assert!(
+                self.child.try_wait().unwrap().is_none(),
+                "it ended without saying `{what}`:\n{}",
+                self.said()
+            );
             self.rest();
         }
     }

@@ -40,7 +40,5 @@ pub(super) fn q19<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
         best.truncate(BEST);
         made.push(offer);
     });
-    out.write(
-        best.into_pairs().map(|(auction, offer)| (auction, offer.bidder(), offer.price, offer.time())),
-    );
+    out.write(best.into_pairs().map(|(auction, offer)| (auction, offer.bidder(), offer.price, offer.time())));
 }

@@ -35,21 +35,23 @@ pub(super) fn q3<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
         }
         _ => None,
     });
-    let sellers = locals.into_keyed(|pair| pair).process("sellers", |_, state: &mut Option<Locals>, local, made| {
-        let state = state.get_or_insert_default();
-        let row = |(name, city): (Name, City), auction: u64| (name.text(), city.text(), city.state(), auction);
-        match local {
-            Local::Seller { name, city } => {
-                state.seller = Some((name, city));
-                let waiting = mem::take(&mut state.waiting);
-                made.extend(waiting.into_iter().map(|auction| row((name, city), auction)));
+    let sellers =
+        locals.into_keyed(|pair| pair).process("sellers", |_, state: &mut Option<Locals>, local, made| {
+            let state = state.get_or_insert_default();
+            let row =
+                |(name, city): (Name, City), auction: u64| (name.text(), city.text(), city.state(), auction);
+            match local {
+                Local::Seller { name, city } => {
+                    state.seller = Some((name, city));
+                    let waiting = mem::take(&mut state.waiting);
+                    made.extend(waiting.into_iter().map(|auction| row((name, city), auction)));
+                }
+                Local::Auction(auction) => match state.seller {
+                    Some(seller) => made.push(row(seller, auction)),
+                    None => state.waiting.push(auction),
+                },
             }
-            Local::Auction(auction) => match state.seller {
-                Some(seller) => made.push(row(seller, auction)),
-                None => state.waiting.push(auction),
-            },
-        }
-    });
+        });
     out.write(sellers.into_pairs().map(|(_, row)| row));
 }
 
@@ -123,19 +125,20 @@ pub(super) fn q20<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
         Event::Bid(bid) => Some((bid.auction, Sale::Bid(bid))),
         Event::Person(_) => None,
     });
-    let sold = sales.into_keyed(|pair| pair).process("sold", |_, state: &mut Option<Sold>, sale, made| match sale {
-        Sale::Bid(bid) => match state.get_or_insert_with(|| Sold::Waiting(Vec::new())) {
-            Sold::Auction(auction) => made.push((bid, *auction)),
-            Sold::Other => {}
-            Sold::Waiting(bids) => bids.push(bid),
-        },
-        Sale::Auction(auction) => {
-            if let Some(Sold::Waiting(bids)) = state.replace(Sold::Auction(auction)) {
-                made.extend(bids.into_iter().map(|bid| (bid, auction)));
+    let sold =
+        sales.into_keyed(|pair| pair).process("sold", |_, state: &mut Option<Sold>, sale, made| match sale {
+            Sale::Bid(bid) => match state.get_or_insert_with(|| Sold::Waiting(Vec::new())) {
+                Sold::Auction(auction) => made.push((bid, *auction)),
+                Sold::Other => {}
+                Sold::Waiting(bids) => bids.push(bid),
+            },
+            Sale::Auction(auction) => {
+                if let Some(Sold::Waiting(bids)) = state.replace(Sold::Auction(auction)) {
+                    made.extend(bids.into_iter().map(|bid| (bid, auction)));
+                }
             }
-        }
-        Sale::Other => *state = Some(Sold::Other),
-    });
+            Sale::Other => *state = Some(Sold::Other),
+        });
     out.write(sold.into_pairs().map(|(_, (bid, auction))| row(bid, auction)));
 }
 

@@ -89,9 +89,11 @@ pub(super) fn q7<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
 pub(super) fn q11<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     let bidders = events.filter_map(Event::bid).into_keyed(|bid| (bid.bidder, ()));
     let sessions = bidders.window(Session::with_gap(WINDOW_MS)).aggregate("sessions", aggregates::count());
-    out.write(sessions.into_pairs().map(|(bidder, session)| {
-        (bidder, session.value, session.start.0, session.end.0)
-    }));
+    out.write(
+        sessions
+            .into_pairs()
+            .map(|(bidder, session)| (bidder, session.value, session.start.0, session.end.0)),
+    );
 }
 
 /// Counts by the clock.

@@ -127,7 +127,8 @@ fn won<P: Pipe<Item = Event>>(events: Stream<P>) -> Stream<impl Pipe<Item = (u64
 /// The average price of each category so far, whenever it changes.
 pub(super) fn q4<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     let prices = won(events).into_keyed(|(_, won)| (won.opened.category, won.offer.price));
-    let sums = prices.fold("categories", || (0_u64, 0_u64), |(n, sum), price| (*n, *sum) = (*n + 1, *sum + price));
+    let sums =
+        prices.fold("categories", || (0_u64, 0_u64), |(n, sum), price| (*n, *sum) = (*n + 1, *sum + price));
     out.write(sums.into_pairs().map(|(category, (n, sum))| (category, n, sum)));
 }
 
