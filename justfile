@@ -57,6 +57,24 @@ bench *arguments:
     cd benches && cargo build --release --locked --package malstrom-contenders --package malstrom-bench
     cd benches && cargo run --quiet --release --locked --package malstrom-bench -- {{ arguments }}
 
+# Runs one NEXMark query and tells how it went: `just nexmark q5 --events 5000000 --workers 2 --rate 100000 --rescale 2s:4`.
+nexmark query *arguments:
+    cd benches && cargo run --quiet --release --locked --package malstrom-nexmark -- run {{ query }} {{ arguments }}
+
+# Runs all NEXMark queries on Malstrom and on the peers in turn, and writes the table into `benches/results/nexmark.md`.
+nexmark-all *arguments:
+    cd benches && cargo run --quiet --release --locked --package malstrom-nexmark -- all {{ arguments }}
+
+# Installs DuckDB into a folder of its own, the first time.
+#
+# Compares what comes out of NEXMark queries with what DuckDB answers from the same events: `just nexmark-check q5 q8`.
+nexmark-check *arguments:
+    benches/nexmark/check {{ arguments }}
+
+# Rescales, suspends and kills NEXMark queries under load, and compares their output with that of a quiet run.
+nexmark-survives:
+    cd benches && cargo test --release --locked --package malstrom-nexmark --test survives
+
 # Counts instructions of the hot path and compares them with the last commit on main. `--update` writes the baseline.
 instructions *arguments:
     benches/instructions/check {{ arguments }}

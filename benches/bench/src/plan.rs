@@ -26,6 +26,7 @@ pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) n_workers: usize,
     pub(crate) n_records: u64,
+    pub(crate) n_keys: u64,
     pub(crate) snapshot_every_ms: u64,
     pub(crate) contestants: Vec<Contestant>,
 }
@@ -41,15 +42,18 @@ struct Workload {
     name: &'static str,
     what: &'static str,
     n_records: u64,
+    /// Different keys, where the records do not say.
+    n_keys: u64,
     snapshot_every_ms: u64,
     programs: &'static [&'static str],
 }
 
-const WORKLOADS: [Workload; 4] = [
+const WORKLOADS: [Workload; 5] = [
     Workload {
         name: "W1",
         what: "words counted, each new count passed on; Zipf's law over 500,000 words",
         n_records: 30_000_000,
+        n_keys: 0,
         snapshot_every_ms: 500,
         programs: &["plain", "tuned", "malstrom", "timely", "renoir", "earlier"],
     },
@@ -57,6 +61,7 @@ const WORKLOADS: [Workload; 4] = [
         name: "W1b",
         what: "words counted, the last counts passed on",
         n_records: 30_000_000,
+        n_keys: 0,
         snapshot_every_ms: 500,
         programs: &["plain", "tuned", "malstrom", "timely", "renoir", "renoir-two-phase"],
     },
@@ -64,6 +69,7 @@ const WORKLOADS: [Workload; 4] = [
         name: "W2",
         what: "map, filter, map, map, sum over integers",
         n_records: 100_000_000,
+        n_keys: 0,
         snapshot_every_ms: 500,
         programs: &["plain", "malstrom", "timely", "renoir", "earlier"],
     },
@@ -71,8 +77,17 @@ const WORKLOADS: [Workload; 4] = [
         name: "W3",
         what: "random integers counted, 10,000,000 different ones, each new count passed on",
         n_records: 50_000_000,
+        n_keys: 10_000_000,
         snapshot_every_ms: 2_000,
         programs: &["plain", "tuned", "malstrom", "timely", "renoir", "earlier"],
+    },
+    Workload {
+        name: "W4",
+        what: "numbers summed by key in windows of 10 s of event time, 1,000 keys, 64 ms of disorder",
+        n_records: 20_000_000,
+        n_keys: 1_000,
+        snapshot_every_ms: 500,
+        programs: &["plain", "tuned", "malstrom", "timely", "renoir"],
     },
 ];
 
@@ -89,6 +104,7 @@ pub(crate) fn cases(args: &Args) -> Vec<Case> {
                 what: workload.what,
                 n_workers: *n_workers,
                 n_records: (workload.n_records as f64 * args.scale) as u64,
+                n_keys: workload.n_keys,
                 snapshot_every_ms: workload.snapshot_every_ms,
                 contestants: contestants(args, workload),
             });

@@ -70,6 +70,7 @@ fn try_run(args: &Args, case: &Case, who: Contestant) -> Result<Outcome, BoxErro
     command.args(["run", who.program, case.workload]);
     command.args(["--workers", &case.n_workers.to_string()]).args(["--records", &n_records.to_string()]);
     command
+        .args(["--keys", &case.n_keys.to_string()])
         .args(["--snapshot-every-ms", &case.snapshot_every_ms.to_string()])
         .arg("--scratch")
         .arg(&args.data);

@@ -33,6 +33,7 @@ fn verdicts_with(case: &Case, series: &[Series], allocator: &str) -> Vec<Verdict
         "W1" | "W1b" => (1.0, Some(0.45), 2.0),
         "W2" => (0.6, None, 1.0),
         "W3" => (1.0, Some(0.75), 1.0),
+        "W4" => (0.7, None, 1.0),
         _ => return Vec::new(),
     };
     let mut verdicts = Vec::new();

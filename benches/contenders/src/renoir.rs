@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::renoir::prelude::*;
 
-use crate::data::{key, load_str, range, shares_str};
+use crate::data::{DISORDER_MS, WINDOW_MS, events, key, load_str, range, shares_str, window_of};
 use crate::latency::{Latencies, Pace};
 use crate::outcome::{BoxError, Outcome};
 use crate::tally::Tally;
@@ -77,6 +77,30 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
             .group_by(|key| *key)
             .rich_map(running_count())
             .for_each(move |(key, count)| out.add(work::number_count(key, count))),
+        Workload::W4 => {
+            let mut newest = 0;
+            let mut n = 0_u64;
+            env.stream_par_iter(move |i, n| events(n_records, n_keys, i as usize, n as usize))
+                .batch_mode(BatchMode::fixed(BATCH_RECORDS))
+                .add_timestamps(
+                    // A window begins with the first event of its key: this makes all begin at the same times.
+                    |event| window_of(event.time_ms),
+                    move |event, _| {
+                        newest = newest.max(event.time_ms);
+                        n += 1;
+                        // A watermark goes to every worker: not one an event.
+                        n.is_multiple_of(BATCH_RECORDS as u64).then(|| window_of(newest - DISORDER_MS))
+                    },
+                )
+                .map(|event| (event.key, event.value, window_of(event.time_ms)))
+                .group_by(|(key, _, _)| *key)
+                .window(EventTimeWindow::tumbling(WINDOW_MS))
+                .fold((0_i64, 0_u64), |(window, sum), (_, value, of)| {
+                    *window = *of;
+                    *sum += value;
+                })
+                .for_each(move |(key, (window, sum))| out.add(work::window_sum(key, window, sum)));
+        }
         Workload::W5 => {
             let n_records = (task.rate as f64 * task.seconds) as u64;
             let pace = Pace::new(task.rate, 0);

@@ -69,6 +69,9 @@ pub enum Workload {
     /// Counts integers, each new count passes on.
     #[value(alias = "w3")]
     W3,
+    /// Sums by key in windows of event time.
+    #[value(alias = "w4")]
+    W4,
     /// Latency through an exchange, open loop; the threads that make records do not rest.
     #[value(alias = "w5")]
     W5,

@@ -1,6 +1,7 @@
 //! Timely Dataflow. The programs follow its own word count example, with faster maps, and without the queues that order
 //! records by time, which this work does not ask for.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,15 @@ use ::timely::dataflow::{InputHandle, Scope, StreamVec};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::data::{key, load_str, range, shares_str};
+use crate::data::{DISORDER_MS, WINDOW_MS, events, key, load_str, range, shares_str, window_of};
 use crate::latency::{Latencies, Pace, this_thread_makes_records};
 use crate::outcome::{BoxError, Outcome};
 use crate::tally::Tally;
 use crate::task::{Program, Task, Workload};
 use crate::work;
+
+/// Events between two turns of a worker.
+const TURN_EVENTS: usize = 1024;
 
 /// Does the work.
 ///
@@ -28,6 +32,7 @@ use crate::work;
 pub fn run(task: &Task) -> Result<Outcome, BoxError> {
     match task.workload {
         Workload::W1 | Workload::W1b | Workload::W2 | Workload::W3 => {}
+        Workload::W4 => return windows(task),
         Workload::W5 => return latency(task),
         _ => return Err("only Malstrom does this".into()),
     }
@@ -161,6 +166,73 @@ fn add_up<T: 'static>(
             tally.publish();
         });
     });
+}
+
+/// Sums in windows: an event travels at the time its worker's input has come to, as timely's own windowed examples have it.
+fn windows(task: &Task) -> Result<Outcome, BoxError> {
+    let (n_records, n_keys) = (task.records, task.keys);
+    let tally = Tally::start();
+    let config =
+        if task.workers == 1 { ::timely::Config::thread() } else { ::timely::Config::process(task.workers) };
+    let there = tally.clone();
+    let guards = ::timely::execute(config, move |worker| {
+        let (index, peers) = (worker.index(), worker.peers());
+        let mut input = InputHandle::new();
+        worker.dataflow::<u64, _, _>(|scope| {
+            let sums = window_sums(scope.input_from(&mut input));
+            add_up(sums, &there, |(key, window, sum)| work::window_sum(*key, *window, *sum));
+        });
+        let mut newest = 0;
+        let mut events = events(n_records, n_keys, index, peers).peekable();
+        while events.peek().is_some() {
+            for event in events.by_ref().take(TURN_EVENTS) {
+                newest = newest.max(event.time_ms);
+                input.send((event.time_ms, event.key, event.value));
+            }
+            input.advance_to(u64::try_from(newest - DISORDER_MS).unwrap_or(0) / WINDOW_MS as u64);
+            worker.step();
+        }
+        input.close();
+        while worker.step_or_park(None) {}
+    })?;
+    for result in guards.join() {
+        result?;
+    }
+    Ok(tally.outcome(n_records))
+}
+
+/// Adds up by window and key, and tells a window when its time has passed.
+fn window_sums(events: StreamVec<'_, u64, (i64, u64, u64)>) -> StreamVec<'_, u64, (u64, i64, u64)> {
+    let hasher = FixedState::with_seed(1);
+    let by_key = Exchange::new(move |(_, key, _): &(i64, u64, u64)| hasher.hash_one(key));
+    events.unary_frontier::<CapacityContainerBuilder<Vec<(u64, i64, u64)>>, _, _, _>(
+        by_key,
+        "sums",
+        |_, _| {
+            // The open windows, each with the capability to tell it.
+            let mut open = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each_stamp(|cap, data| {
+                    for (time, key, value) in data.flat_map(|batch| batch.drain(..)) {
+                        let start = window_of(time);
+                        let (_, sums) = open.entry(start).or_insert_with(|| {
+                            let capability =
+                                cap.delayed(&((start / WINDOW_MS) as u64), output.output_index());
+                            (capability, HashMap::<u64, u64, FixedState>::default())
+                        });
+                        *sums.entry(key).or_insert(0) += value;
+                    }
+                });
+                while let Some(first) = open.first_entry()
+                    && !frontier.less_equal(&((*first.key() / WINDOW_MS) as u64))
+                {
+                    let (start, (capability, sums)) = first.remove_entry();
+                    let told = sums.into_iter().map(|(key, sum)| (key, start, sum));
+                    output.session(&capability).give_iterator(told);
+                }
+            }
+        },
+    )
 }
 
 /// An open loop: worker 0 makes records when they are due, each worker counts its keys.

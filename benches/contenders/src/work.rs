@@ -45,6 +45,13 @@ pub fn final_count(word: &[u8], count: u64) -> u64 {
     hash.wrapping_mul(count)
 }
 
+/// What the sum of a key's window adds to the digest.
+#[inline]
+#[must_use]
+pub const fn window_sum(key: u64, window_ms: i64, sum: u64) -> u64 {
+    (key ^ window_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_mul(sum | 1)
+}
+
 /// What a new count of an integer adds to the digest.
 #[inline]
 #[must_use]

@@ -1,71 +1,68 @@
 //! What is due, and when: the earliest first, over all bins of a worker.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Keys with something due at a time. It may name what is no longer due: whoever takes from it asks the state, which
 /// alone is stored and moved.
+///
+/// As a rule many keys have something due at one time, the end of a window: they are kept together, so that each costs a
+/// place in a list and not its way through a heap.
 #[derive(Debug)]
 pub(super) struct DueQueue<T, K> {
-    heap: BinaryHeap<Entry<T, K>>,
-    n_pushed: u64,
+    times: BTreeMap<T, Keys<K>>,
 }
 
+/// Keys and their hashes. Of two that are due at one time the first set comes first, so that a run can be repeated.
 #[derive(Debug)]
-struct Entry<T, K> {
-    time: T,
-    /// Of two that are due at one time the first set comes first, so that a run can be repeated.
-    number: u64,
-    hash: u64,
-    key: K,
+enum Keys<K> {
+    One(u64, K),
+    Many(VecDeque<(u64, K)>),
 }
 
 impl<T: Ord + Copy, K> DueQueue<T, K> {
     pub(super) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), n_pushed: 0 }
+        Self { times: BTreeMap::new() }
     }
 
     pub(super) fn push(&mut self, time: T, hash: u64, key: K) {
-        self.n_pushed += 1;
-        self.heap.push(Entry { time, number: self.n_pushed, hash, key });
+        let keys = match self.times.entry(time) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Keys::One(hash, key));
+                return;
+            }
+            Entry::Occupied(occupied) => occupied.into_mut(),
+        };
+        if let Keys::Many(keys) = keys {
+            return keys.push_back((hash, key));
+        }
+        if let Keys::One(first_hash, first) = std::mem::replace(keys, Keys::Many(VecDeque::new())) {
+            *keys = Keys::Many(VecDeque::from([(first_hash, first), (hash, key)]));
+        }
     }
 
     /// When the earliest is due.
     #[inline]
     pub(super) fn first(&self) -> Option<T> {
-        self.heap.peek().map(|entry| entry.time)
+        self.times.first_key_value().map(|(time, _)| *time)
     }
 
     /// Takes the earliest, if it is due by then.
     #[inline]
     pub(super) fn pop(&mut self, upto: T) -> Option<(T, u64, K)> {
-        if self.first()? > upto {
-            return None;
+        let mut first = self.times.first_entry().filter(|first| *first.key() <= upto)?;
+        let time = *first.key();
+        if let Keys::Many(keys) = first.get_mut()
+            && keys.len() > 1
+        {
+            return keys.pop_front().map(|(hash, key)| (time, hash, key));
         }
-        self.heap.pop().map(|entry| (entry.time, entry.hash, entry.key))
+        match first.remove() {
+            Keys::One(hash, key) => Some((time, hash, key)),
+            Keys::Many(mut keys) => keys.pop_front().map(|(hash, key)| (time, hash, key)),
+        }
     }
 }
-
-impl<T: Ord, K> Ord for Entry<T, K> {
-    /// The greatest is the earliest: a heap gives its greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (&other.time, other.number).cmp(&(&self.time, self.number))
-    }
-}
-
-impl<T: Ord, K> PartialOrd for Entry<T, K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T: Ord, K> PartialEq for Entry<T, K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T: Ord, K> Eq for Entry<T, K> {}
 
 #[cfg(test)]
 mod tests {

@@ -25,13 +25,13 @@ pub const fn range(n_records: u64, i: usize, n: usize) -> Range<u64> {
     n_records * i / n..n_records * (i + 1) / n
 }
 
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// So that no key is zero.
 const KEYS_BEGIN: u64 = 1;
 
 /// The finaliser of splitmix64 (Steele, Lea and Flood 2014), a bijection.
 #[inline]
-const fn mix(n: u64) -> u64 {
+pub(super) const fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ (n >> 31)

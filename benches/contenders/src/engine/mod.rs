@@ -14,7 +14,7 @@ use malstrom_core::operators::{
 use malstrom_runtime::connectors::Line;
 use malstrom_runtime::prelude::*;
 
-use crate::data::{key, load_text, range, shares};
+use crate::data::{DISORDER_MS, Event, WINDOW_MS, events, key, load_text, range, shares};
 use crate::outcome::{BoxError, Outcome};
 use crate::tally::{LocalTally, Tally};
 use crate::task::{Snapshots, Task, Workload};
@@ -25,7 +25,7 @@ use crate::work;
 /// # Errors
 /// If the input is not there, or the job fails.
 pub fn run(task: &Task) -> Result<Outcome, BoxError> {
-    if !matches!(task.workload, Workload::W1 | Workload::W1b | Workload::W2 | Workload::W3) {
+    if !matches!(task.workload, Workload::W1 | Workload::W1b | Workload::W2 | Workload::W3 | Workload::W4) {
         return loaded::run(task);
     }
     let text = if task.counts_words() { load_text(task.text.as_deref())? } else { &[] };
@@ -87,6 +87,20 @@ fn define(job: &Job, task: &Task, text: &'static [u8], tally: &std::sync::Arc<Ta
             .into_keyed(|n| (n, ()))
             .fold("count", || 0_u64, |count, ()| *count += 1)
             .sink("digest", Digest::new(tally, |(key, count)| work::number_count(key, count))),
+        Workload::W4 => job
+            .source("events", from_iters(n, move |i| events(n_records, n_keys, i, n)))
+            .assign_timestamps(
+                |event| Timestamp::from_millis(event.time_ms),
+                Watermarks::bounded_disorder(DISORDER_MS),
+            )
+            .window_by(|event| event.key, Tumbling::of(WINDOW_MS))
+            .aggregate("sums", aggregates::sum(|event: &Event| event.value))
+            .sink(
+                "digest",
+                Digest::new(tally, |(key, window): (u64, WindowResult<u64>)| {
+                    work::window_sum(key, window.start.0, window.value)
+                }),
+            ),
         // Those of `loaded`.
         _ => {}
     }

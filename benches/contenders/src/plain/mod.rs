@@ -3,6 +3,7 @@
 
 mod latency;
 mod numbers;
+mod windows;
 mod words;
 
 use crate::outcome::{BoxError, Outcome};
@@ -18,6 +19,7 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
         Workload::W1b => words::count(task, words::Emit::Final),
         Workload::W2 => Ok(numbers::chain(task)),
         Workload::W3 => Ok(numbers::count(task)),
+        Workload::W4 => Ok(windows::sums(task)),
         Workload::W5 => Ok(latency::run(task)),
         _ => Err("only Malstrom does this".into()),
     }

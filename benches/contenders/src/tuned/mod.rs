@@ -4,6 +4,7 @@
 mod numbers;
 mod table;
 mod tokens;
+mod windows;
 mod words;
 
 use crate::outcome::{BoxError, Outcome};
@@ -21,6 +22,7 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
         // The compiler makes vector instructions of the plain loop.
         Workload::W2 => plain::run(task),
         Workload::W3 => numbers::count(task),
+        Workload::W4 => Ok(windows::sums(task)),
         _ => Err("there is nothing to tune here".into()),
     }
 }

@@ -62,6 +62,31 @@ impl<K: Key> Table<K> {
         count
     }
 
+    /// Adds to the sum of a key. What is kept is the sum and one: nothing means that nobody is there.
+    #[inline]
+    pub(super) fn add_sum(&mut self, hash: u64, key: K, value: u64) {
+        let n_slots = self.slots.all().len();
+        let slots = self.slots.all_mut();
+        let mut at = (hash >> self.shift) as usize & (n_slots - 1);
+        // It ends, since a table is never full.
+        loop {
+            let slot = &mut slots[at & (n_slots - 1)];
+            if slot.count != 0 && slot.key == key {
+                slot.count += value;
+                return;
+            }
+            if slot.count == 0 {
+                *slot = Slot { key, count: value + 1 };
+                self.n += 1;
+                if self.n > self.n_max {
+                    self.grow();
+                }
+                return;
+            }
+            at += 1;
+        }
+    }
+
     #[inline]
     fn add_n(&mut self, hash: u64, key: K, n: u64) -> u64 {
         let slots = self.slots.all_mut();

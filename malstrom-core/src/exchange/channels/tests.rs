@@ -242,6 +242,20 @@ fn rule_2_when_all_are_idle_the_merge_does_not_depend_on_which_was_idle_first() 
 }
 
 #[test]
+fn rule_2_the_end_of_time_waits_for_an_idle_channel_that_may_speak_at_the_end() {
+    let (mut channels, [one, two]) = made();
+    one.watermark(4);
+    two.watermark(5);
+    two.control(Control::Idle);
+    assert_eq!(seen(&mut channels), [watermark(4)]);
+    one.control(Control::Watermark(Timestamp::MAX));
+    assert_eq!(seen(&mut channels), []);
+    two.record((1, 0, 0));
+    two.control(Control::Watermark(Timestamp::MAX));
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0)), watermark(5), watermark(i64::MAX)]);
+}
+
+#[test]
 fn rule_3_an_ended_channel_holds_up_no_watermark() {
     let (mut channels, [a, b]) = made();
     a.watermark(1);

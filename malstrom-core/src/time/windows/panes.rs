@@ -215,10 +215,12 @@ impl WindowKind for PaneWindows {
         time: Timestamp,
         value: V,
     ) -> Option<V> {
+        // Before the watermark has come to the end of its pane, a record is late for none of its windows, even if it lies
+        // behind the watermark itself: what was combined before an exchange travels at the beginning of its pane.
         if !T::SEES_RECORDS
-            && time >= cx.watermark
             && let Some(pane) = &mut open.newest
             && (time.0.wrapping_sub(pane.start) as u64) < self.pane as u64
+            && pane.start.saturating_add(self.pane) > cx.watermark.0
         {
             pane.n_records += cx.aggregate.n_records(&value);
             cx.aggregate.add(&mut pane.acc, value);
