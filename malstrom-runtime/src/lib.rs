@@ -34,9 +34,9 @@ pub mod prelude {
     pub use malstrom_core::coordinator::{Completion, JobError, JobEvent, RequestError};
     pub use malstrom_core::element::{Either, Record, Timestamp};
     pub use malstrom_core::stream::{Job, KeyedStream, Stream};
-    pub use malstrom_core::time::{TimeOffset, Ttl, Watermarks};
     pub use malstrom_core::time::aggregates::{self, Aggregate};
     pub use malstrom_core::time::windows::{Count, Global, Session, Sliding, Tumbling, WindowResult};
+    pub use malstrom_core::time::{TimeOffset, Ttl, Watermarks};
 
     pub use crate::job::{JobApi, JobHandle, JobOutcome, MultiThread, RunnableJob, SingleThread};
 }

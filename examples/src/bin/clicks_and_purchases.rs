@@ -25,7 +25,8 @@ type Purchase = (u64, i64, u64);
 
 /// A number that looks drawn, the same in each run.
 fn drawn(n: u64, below: u64) -> u64 {
-    n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23).wrapping_mul(0xBF58_476D_1CE4_E5B9) % below
+    n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+        % below
 }
 
 /// Clicks of one site, up to two seconds out of order.
@@ -43,7 +44,9 @@ fn purchases() -> impl Iterator<Item = Purchase> {
         .flat_map(clicks)
         .zip(0..)
         .filter(|(_, n)| n % 3 == 0)
-        .map(|((visitor, millis, _), n)| (visitor, millis + 1 + drawn(n, 60_000) as i64, 5 + drawn(n + 1, 95)))
+        .map(|((visitor, millis, _), n)| {
+            (visitor, millis + 1 + drawn(n, 60_000) as i64, 5 + drawn(n + 1, 95))
+        })
         .collect();
     purchases.sort_by_key(|(_, millis, _)| *millis);
     purchases.into_iter()
@@ -113,9 +116,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bought = by_visitor.get(&click.0).into_iter().flatten();
         bought.filter(|millis| (0..=counts_for).contains(&(**millis - click.1))).count() as u64
     };
-    let expected: (u64, u64) = all.iter().map(n_of).fold((0, 0), |(nowhere, bought), n| {
-        (nowhere + u64::from(n == 0), bought + n)
-    });
+    let expected: (u64, u64) =
+        all.iter().map(n_of).fold((0, 0), |(nowhere, bought), n| (nowhere + u64::from(n == 0), bought + n));
     let found = by_advertisement.values().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
     assert_eq!((found, n_late), (expected, 0));
     Ok(())
