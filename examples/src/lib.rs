@@ -9,11 +9,17 @@
 //! 6. `windowed_top_words`: event time, and the most frequent words of each window.
 //! 7. `sessions`: windows that last as long as records keep coming.
 //! 8. `clicks_and_purchases`: two streams joined in event time.
-//! 9. `rescale`: more workers and fewer, from another thread, while records flow.
-//! 10. `suspend_and_resume`: stop, and go on at another scale.
-//! 11. `wordcount`: the main job.
+//! 9. `enrich`: what a slow service knows, added to each record.
+//! 10. `rescale`: more workers and fewer, from another thread, while records flow.
+//! 11. `suspend_and_resume`: stop, and go on at another scale.
+//! 12. `wordcount`: the main job.
 
 /// The program in the README compiles and runs.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So does the one in the guide for users of Flink.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/coming-from-flink.md")]
+struct ComingFromFlink;

@@ -27,6 +27,7 @@ examples!(
     windowed_top_words,
     sessions,
     clicks_and_purchases,
+    enrich,
     rescale,
     suspend_and_resume,
 );

@@ -3,6 +3,7 @@
 //! The runtime implements them over threads, clocks and object stores; the simulator implements them over one
 //! seeded scheduler. Core knows no other way out.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -55,6 +56,8 @@ pub trait WorkerPort {
     fn channel_from(&mut self, edge: EdgeId, from: WorkerId, decoder: Decoder) -> Box<dyn ParcelReceiver>;
     /// The time now.
     fn now(&self) -> Nanos;
+    /// What drives the futures of this worker's operators.
+    fn driver(&mut self) -> Box<dyn Driver>;
     /// State to be encoded between two batches, in bytes; at least one bin.
     fn slice_bytes(&self) -> usize {
         ENCODE_SLICE_BYTES
@@ -65,6 +68,15 @@ pub trait WorkerPort {
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// A future that may move between threads.
 pub type SendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Drives futures for one worker: requests to a service, which the worker does not wait for. A future puts what it has
+/// come to where its operator finds it.
+pub trait Driver {
+    /// Begins to drive a future to its end, elsewhere or between two steps of the worker, and has the worker take a step
+    /// when it has ended. It need not be driven any more when what is returned is dropped. No call blocks.
+    #[must_use]
+    fn drive(&self, future: SendFuture<'static, ()>) -> Box<dyn Any>;
+}
 
 /// How the coordinator reaches workers, the clock and chance.
 pub trait Host {

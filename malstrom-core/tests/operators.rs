@@ -1,9 +1,13 @@
 //! Every operator in every mode of the operator tester.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use malstrom_core::element::{Record, Timestamp};
-use malstrom_core::operators::{Emit, KeyedOperator, Operator, TimedOperator, Timers, from_iter};
+use malstrom_core::operators::{
+    AsyncOptions, Batches, Emit, KeyedOperator, Operator, RateLimit, TimedOperator, Timers, Unanswered,
+    from_iter,
+};
 use malstrom_core::stage::{Pipe, SourceInlet};
 use malstrom_core::stream::{Job, Stream};
 use malstrom_core::testing::{Feed, Mode, OperatorTester, TesterReport};
@@ -447,4 +451,156 @@ fn records_within_the_allowed_lateness_are_added_and_told_again() {
         windows.allowed_lateness(50).aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
     });
     assert!(report.n_outputs > 2 * 4, "{report:?}");
+}
+
+/// A service that answers odd numbers and refuses even ones.
+async fn service(n: u64) -> Result<u64, u64> {
+    if n % 2 == 1 { Ok(100 * n) } else { Err(n) }
+}
+
+fn answer(answer: Result<u64, Unanswered<u64, u64>>) -> (u64, u64) {
+    match answer {
+        Ok(n) => (n / 100 % 3, n),
+        Err(Unanswered { value, n_attempts, .. }) => (value % 3, 10 * value + u64::from(n_attempts)),
+    }
+}
+
+#[test]
+fn map_async() {
+    let report = check(|_, numbers| {
+        let options = AsyncOptions::new().concurrency(3).retries(1).backoff(Duration::ZERO, Duration::ZERO);
+        numbers.map_async("ask", options, service).map(answer)
+    });
+    assert_eq!(report.n_outputs, 14);
+}
+
+#[test]
+fn map_async_unordered() {
+    check_any_order(|_, numbers| {
+        let options = AsyncOptions::new().concurrency(3).unordered();
+        numbers.map_async("ask", options, service).map(answer)
+    });
+}
+
+#[test]
+fn map_async_by_key() {
+    let report = check(|_, numbers| {
+        let options = AsyncOptions::new().concurrency(4).retries(1).backoff(Duration::ZERO, Duration::ZERO);
+        let counted = numbers.key_by(|n| n % 3).map_with_state("n", |_, n: &mut u64, number| {
+            *n += 1;
+            number
+        });
+        counted.map_async("ask", options, |_, n| service(n)).map(|(key, n)| (key, answer(n).1))
+    });
+    assert_eq!(report.n_outputs, 14);
+}
+
+#[test]
+fn map_async_by_key_unordered() {
+    check_any_order(|_, numbers| {
+        let options = AsyncOptions::new().unordered();
+        numbers.key_by(|n| n % 3).map_async("ask", options, |_, n| service(n)).map(|(_, n)| answer(n))
+    });
+}
+
+#[test]
+fn map_async_with_failed() {
+    let report = check_any_order(|_, numbers| {
+        let (answers, failed) =
+            numbers.key_by(|n| n % 3).map_async_with_failed("ask", AsyncOptions::new(), |_, n| service(n));
+        answers.union(failed.map(|(key, failed)| (key, failed.value)))
+    });
+    assert_eq!(report.n_outputs, 14);
+}
+
+#[test]
+fn what_was_answered_is_windowed_as_if_it_had_not_been_asked() {
+    let report = check(|_, numbers| {
+        let asked = numbers.key_by(|n| n % 3).map_async("ask", AsyncOptions::new(), |_, n| service(n));
+        let windows = asked.map(|(_, n)| answer(n)).into_keyed(|pair| pair).window(Tumbling::of(4));
+        windows.aggregate("sums", sum(|n: &u64| *n)).map_values(shown).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 3 * 3 + 2);
+}
+
+#[test]
+fn what_is_made_at_the_end_is_asked_about_before_the_stream_ends() {
+    let report = check(|_, numbers| {
+        let sums = numbers.key_by(|n| n % 5).fold_final("sum", || 0, |sum, n| *sum += n);
+        sums.map_async("ask", AsyncOptions::new(), |_, n| service(n)).map(|(key, n)| (key, answer(n).1))
+    });
+    assert_eq!(report.n_outputs, 5);
+}
+
+#[test]
+fn one_request_behind_another() {
+    check_any_order(|_, numbers| {
+        let options = AsyncOptions::new().concurrency(2);
+        let once = numbers.key_by(|n| n % 4).map_async("once", options, |_, n| service(n));
+        once.map(|(_, n)| answer(n).1).map_async("twice", options, service).map(answer)
+    });
+}
+
+#[test]
+fn rate_limit() {
+    check(|_, numbers| {
+        let slow = numbers.rate_limit(RateLimit::per_worker(0.5)).key_by(|n| n % 3);
+        slow.reduce("sum", |a, b| *a += b).into_pairs().rate_limit(RateLimit::per_job(100.0))
+    });
+}
+
+#[test]
+fn rebalance() {
+    let report = check_any_order(|_, numbers| numbers.rebalance().map(|n| (n % 3, n)));
+    assert_eq!(report.n_outputs, 14);
+}
+
+#[test]
+fn batch_by_key() {
+    let report = check(|_, numbers| numbers.key_by(|n| n % 3).batch("batches", Batches::of(2)).into_pairs());
+    assert_eq!(report.n_outputs, 3 + 3 + 2);
+}
+
+#[test]
+fn batch_by_key_in_time() {
+    check_any_order(|_, numbers| {
+        let batches = Batches::of(100).within(Duration::from_secs(3));
+        let keyed = numbers.key_by(|n| n % 3).batch("batches", batches).into_pairs();
+        // In which batch a number is depends on time.
+        keyed.flat_map(|(key, batch)| batch.into_iter().map(move |n| (key, n))).apply(Untimed)
+    });
+}
+
+#[test]
+fn batch_without_a_key() {
+    check(|_, numbers| {
+        let batches = numbers.batch(Batches::of(3).within(Duration::from_secs(3)));
+        // Snapshots and rescales cut batches short, so their lengths and times differ.
+        batches.flat_map(|batch: Vec<u64>| batch).map(|n| (n % 3, n)).apply(Untimed)
+    });
+}
+
+/// Takes the time off records.
+struct Untimed;
+
+impl Operator<(u64, u64)> for Untimed {
+    type Out = (u64, u64);
+
+    fn process(&mut self, record: Record<(u64, u64)>, out: &mut impl Emit<(u64, u64)>) {
+        out.emit(Record::new(record.value));
+    }
+}
+
+#[test]
+fn map_with_broadcast() {
+    let report = check_any_order(|job, numbers| {
+        let rules = job.source("rules", from_iter(|| 0..20_u64));
+        // The rules that a worker has are always the first ones, each of them once.
+        let add = |rules: &mut Vec<u64>, rule| rules.push(rule);
+        let are_whole = |rules: &Vec<u64>| rules.iter().copied().eq(0..rules.len() as u64);
+        let looked =
+            numbers.map_with_broadcast("rules so far", rules, add, move |rules, n| (n, are_whole(rules)));
+        looked.map(|(n, are_whole)| (n % 3, (n, are_whole)))
+    });
+    assert_eq!(report.n_outputs, 14);
 }

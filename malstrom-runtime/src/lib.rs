@@ -33,6 +33,7 @@ pub mod threads;
 pub mod prelude {
     pub use malstrom_core::coordinator::{Completion, JobError, JobEvent, RequestError};
     pub use malstrom_core::element::{Either, Record, Timestamp};
+    pub use malstrom_core::operators::{AsyncOptions, Unanswered};
     pub use malstrom_core::stream::{Job, KeyedStream, Stream};
     pub use malstrom_core::time::aggregates::{self, Aggregate};
     pub use malstrom_core::time::windows::{Count, Global, Session, Sliding, Tumbling, WindowResult};

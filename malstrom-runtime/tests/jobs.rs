@@ -523,3 +523,78 @@ fn old_snapshots_are_collected_and_savepoints_are_kept() {
     assert!(names("log").len() <= 6, "{:?}", names("log"));
     LocalStore::open(folder.path()).unwrap();
 }
+
+/// A service that takes a while, and fails the first time it is asked for every seventh number.
+fn service(
+    asked: &Arc<Mutex<BTreeMap<u64, u32>>>,
+    n: u64,
+) -> impl Future<Output = Result<u64, String>> + use<> {
+    let mut asked = asked.lock().unwrap();
+    let times = asked.entry(n).or_default();
+    *times += 1;
+    let fails = n.is_multiple_of(7) && *times == 1;
+    async move {
+        tokio::time::sleep(Duration::from_millis(n % 5)).await;
+        if fails { Err(format!("{n} is not known yet")) } else { Ok(n * n) }
+    }
+}
+
+fn asked_for_squares(builder: impl FnOnce(Arc<Mutex<BTreeMap<u64, u32>>>, Collected<u64>) -> RunnableJob) {
+    let (asked, collected) = (Arc::default(), Collected::new());
+    let job = builder(Arc::clone(&asked), collected.clone());
+    job.run().unwrap();
+    let mut squares = collected.take();
+    squares.sort_unstable();
+    assert_eq!(squares, (0..500).map(|n| n * n).collect::<Vec<u64>>());
+    assert!(asked.lock().unwrap().iter().all(|(n, times)| *times == if n % 7 == 0 { 2 } else { 1 }));
+}
+
+#[test]
+fn a_service_is_asked_again_until_it_answers() {
+    asked_for_squares(|asked, collected| {
+        let define = move |job: &Job| {
+            let options =
+                AsyncOptions::new().retries(2).backoff(Duration::from_millis(1), Duration::from_millis(2));
+            let asked = asked.clone();
+            job.source("numbers", from_iters(3, |p| (0..500_u64).filter(move |n| n % 3 == p as u64)))
+                .map_async("squares", options, move |n| service(&asked, n))
+                .map(Result::unwrap)
+                .transactional_sink("out", collected.sink());
+        };
+        MultiThread::builder().job("squares", define).workers(2).build().unwrap()
+    });
+}
+
+#[test]
+fn one_thread_asks_a_service_by_key() {
+    asked_for_squares(|asked, collected| {
+        let define = move |job: &Job| {
+            let options = AsyncOptions::new().concurrency(50).retries(2).unordered();
+            let options = options.backoff(Duration::from_millis(1), Duration::from_millis(2));
+            let asked = asked.clone();
+            job.source("numbers", from_iter(|| 0..500_u64))
+                .key_by(|n| n % 11)
+                .map_async("squares", options, move |_, n| service(&asked, n))
+                .map(|(_, answer)| answer.unwrap())
+                .transactional_sink("out", collected.sink());
+        };
+        SingleThread::builder().job("squares", define).build().unwrap()
+    });
+}
+
+#[test]
+fn a_request_that_panics_fails_the_job_by_name() {
+    let job = MultiThread::builder()
+        .job("panics", |job: &Job| {
+            let ask = |n: u64| async move { if n == 7 { panic!("seven") } else { Ok::<_, String>(n) } };
+            job.source("numbers", from_iter(|| 0..10_u64))
+                .map_async("asked", AsyncOptions::new(), ask)
+                .sink("out", Discard);
+        })
+        .workers(1)
+        .restarts(quick())
+        .build()
+        .unwrap();
+    let error = job.run().unwrap_err().to_string();
+    assert!(error.contains("`asked` failed"), "{error}");
+}

@@ -166,6 +166,7 @@ impl Coordinator {
                 sinks: (worker == WorkerId(0))
                     .then(|| manifest.map(|manifest| manifest.sinks.clone()).unwrap_or_default()),
                 watermarks: manifest.map(|manifest| manifest.watermarks.clone()).unwrap_or_default(),
+                is_newcomer: false,
             };
             self.send(worker, Order::Restore(Box::new(order)));
         }
@@ -198,12 +199,15 @@ impl Coordinator {
     }
 
     fn state_of(&self, manifest: &Manifest, worker: WorkerId) -> IndexMap<String, Vec<(Bin, BlockRef)>> {
-        let is_kept = |name: &String| self.graph.operators.get(name) == Some(&OperatorKind::KeyedState);
         let mut state = IndexMap::new();
-        for (operator, bins) in manifest.state.iter().filter(|(name, _)| is_kept(name)) {
-            let owned = bins.iter().filter(|(bin, _)| {
-                self.routes.owners[bin.index()] == worker || mutant::is(Mutant::RestoredEverywhere)
-            });
+        for (operator, bins) in &manifest.state {
+            let is_everywhere = match self.graph.operators.get(operator) {
+                Some(OperatorKind::KeyedState) => mutant::is(Mutant::RestoredEverywhere),
+                Some(OperatorKind::BroadcastState) => true,
+                _ => continue,
+            };
+            let owned =
+                bins.iter().filter(|(bin, _)| is_everywhere || self.routes.owners[bin.index()] == worker);
             state.insert(operator.clone(), owned.copied().collect());
         }
         state

@@ -23,21 +23,21 @@ impl Coordinator {
     ) -> Manifest {
         let mut objects = IndexSet::new();
         let mut state = IndexMap::new();
-        let is_keyed = |(name, kind): (&String, &OperatorKind)| {
-            (*kind == OperatorKind::KeyedState).then(|| name.clone())
-        };
+        let is_keyed = |(name, kind): (&String, &OperatorKind)| kind.has_blocks().then(|| name.clone());
+        let mut from_base = self.committed.as_ref().map(|base| (base, Carried::of(&base.objects)));
+        let mut from_parts: Vec<Carried<'_>> = parts.iter().map(|part| Carried::of(&part.objects)).collect();
         for operator in self.graph.operators.iter().filter_map(is_keyed) {
             let mut bins: BTreeMap<Bin, BlockRef> = BTreeMap::new();
-            if let Some(base) = &self.committed {
+            if let Some((base, carried)) = &mut from_base {
                 for (bin, block) in base.state.get(&operator).into_iter().flatten() {
                     mark::hit(Mark::BlockCarried);
-                    bins.insert(*bin, carried(&mut objects, &base.objects, *block));
+                    bins.insert(*bin, carried.take_over(&mut objects, *block));
                 }
             }
-            for part in &parts {
+            for (part, carried) in parts.iter().zip(&mut from_parts) {
                 for (bin, block) in part.state.get(&operator).into_iter().flatten() {
                     match block {
-                        Some(block) => bins.insert(*bin, carried(&mut objects, &part.objects, *block)),
+                        Some(block) => bins.insert(*bin, carried.take_over(&mut objects, *block)),
                         None if mutant::is(Mutant::EmptiedCarried) => None,
                         None => bins.remove(bin).inspect(|_| mark::hit(Mark::BinEmptied)),
                     };
@@ -87,10 +87,27 @@ pub(crate) fn least_watermarks<'a>(
     least
 }
 
-/// A block as it stands beside the list of all objects.
-fn carried(objects: &mut IndexSet<ObjectRef>, from: &[ObjectRef], block: BlockRef) -> BlockRef {
-    let (object, _) = objects.insert_full(from[block.object as usize].clone());
-    BlockRef { object: u32::try_from(object).expect("a manifest has fewer than 2^32 objects"), ..block }
+/// A list of objects of which some are taken over into another, where they have other numbers.
+struct Carried<'a> {
+    objects: &'a [ObjectRef],
+    /// The numbers there, of those that were taken over already.
+    numbers: Vec<Option<u32>>,
+}
+
+impl<'a> Carried<'a> {
+    fn of(objects: &'a [ObjectRef]) -> Self {
+        Self { objects, numbers: vec![None; objects.len()] }
+    }
+
+    /// A block as it stands beside the other list.
+    fn take_over(&mut self, others: &mut IndexSet<ObjectRef>, block: BlockRef) -> BlockRef {
+        let at = block.object as usize;
+        let object = *self.numbers[at].get_or_insert_with(|| {
+            let (number, _) = others.insert_full(self.objects[at].clone());
+            u32::try_from(number).expect("a manifest has fewer than 2^32 objects")
+        });
+        BlockRef { object, ..block }
+    }
 }
 
 type State = IndexMap<String, Vec<(Bin, BlockRef)>>;
@@ -99,13 +116,12 @@ fn compact(
     objects: &IndexSet<ObjectRef>,
     state: IndexMap<String, BTreeMap<Bin, BlockRef>>,
 ) -> (Vec<ObjectRef>, State) {
-    let mut used: IndexSet<ObjectRef> = IndexSet::new();
+    let objects: Vec<ObjectRef> = objects.iter().cloned().collect();
+    let mut used = IndexSet::new();
+    let mut carried = Carried::of(&objects);
     let mut compacted = State::new();
     for (operator, bins) in state {
-        let renumber = |(bin, block): (Bin, BlockRef)| {
-            let (object, _) = used.insert_full(objects[block.object as usize].clone());
-            (bin, BlockRef { object: u32::try_from(object).expect("fewer than before"), ..block })
-        };
+        let renumber = |(bin, block): (Bin, BlockRef)| (bin, carried.take_over(&mut used, block));
         compacted.insert(operator, bins.into_iter().map(renumber).collect());
     }
     (used.into_iter().collect(), compacted)

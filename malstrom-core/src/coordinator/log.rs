@@ -8,6 +8,10 @@
 //! # Guarantees
 //! I12: once a newer claim is in the log, nothing of an older coordinator is appended behind it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::recover::Failure;
 use super::{Coordinator, JobError};
 use crate::ids::Generation;
@@ -26,6 +30,9 @@ pub(super) struct LogPosition {
     claim: (u64, u128),
     /// The tokens of all claims that we have tried to append.
     pub(super) tokens: Vec<u128>,
+    /// Entries by number as they were read or appended last, with their bytes. The log is read behind every snapshot, and
+    /// to decode a manifest of thousands of bins costs a hundred times what it costs to see that it is the same.
+    known: RefCell<BTreeMap<u64, (Vec<u8>, Rc<LogEntry>)>>,
 }
 
 /// How an append ended.
@@ -50,6 +57,8 @@ impl Coordinator {
     pub(super) async fn read_log(&self) -> Result<Vec<ReadEntry>, StoreError> {
         for attempt in 0..LOG_READ_ATTEMPTS_MAX {
             if let Some(entries) = self.read_listed().await? {
+                let is_there = |number: &u64| entries.binary_search_by_key(number, |(at, _)| *at).is_ok();
+                self.log.known.borrow_mut().retain(|number, _| is_there(number));
                 return Ok(entries);
             }
             self.host.sleep(self.backoff(attempt)).await;
@@ -83,13 +92,23 @@ impl Coordinator {
         Ok(Some(entries))
     }
 
-    async fn read_entry(&self, number: u64) -> Result<Option<Result<LogEntry, String>>, StoreError> {
+    async fn read_entry(&self, number: u64) -> Result<Option<Result<Rc<LogEntry>, String>>, StoreError> {
         let path = log::path(number);
         match self.retry("get", || self.store.get(&path)).await {
-            Ok(bytes) => Ok(Some(log::decode(&bytes).map_err(|error| error.to_string()))),
+            Ok(bytes) => Ok(Some(self.decode(number, bytes))),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn decode(&self, number: u64, bytes: Vec<u8>) -> Result<Rc<LogEntry>, String> {
+        let mut known = self.log.known.borrow_mut();
+        if let Some((_, entry)) = known.get(&number).filter(|(before, _)| *before == bytes) {
+            return Ok(entry.clone());
+        }
+        let entry = Rc::new(log::decode(&bytes).map_err(|error| error.to_string())?);
+        known.insert(number, (bytes, entry.clone()));
+        Ok(entry)
     }
 
     /// Appends a claim of the next generation; whether it is ours. If not, the log has changed: read it again.
@@ -100,7 +119,7 @@ impl Coordinator {
         }
         let entry = LogEntry::Claimed { job: self.config.job.clone(), generation, token };
         let number = self.log.next;
-        if let Appended::Taken(_) = self.append(&entry).await? {
+        if let Appended::Taken(_) = self.append(entry).await? {
             mark::hit(Mark::ClaimLost);
             return Ok(false);
         }
@@ -131,8 +150,8 @@ impl Coordinator {
     async fn behind(&self, number: u64) -> Result<Behind, StoreError> {
         let listed = self.list_with(number).await?;
         let is_behind = listed.into_iter().any(|listed| listed > number);
-        match self.read_entry(number + 1).await? {
-            Some(Ok(LogEntry::Claimed { generation, .. })) => Ok(Behind::Successor(generation)),
+        match self.read_entry(number + 1).await?.as_ref().map(|entry| entry.as_deref()) {
+            Some(Ok(LogEntry::Claimed { generation, .. })) => Ok(Behind::Successor(*generation)),
             None if !is_behind => Ok(Behind::Nothing),
             _ => Ok(Behind::Others),
         }
@@ -160,7 +179,7 @@ impl Coordinator {
         {
             self.log.next += 1;
         }
-        if let Appended::Taken(by) = self.append(&entry).await? {
+        if let Appended::Taken(by) = self.append(entry).await? {
             mark::hit(Mark::CommitFenced);
             return Err(self.fenced(by));
         }
@@ -189,14 +208,15 @@ impl Coordinator {
 
     /// Creates an entry at the next number. An unknown end is an error: the log must be read again before anything
     /// else is done.
-    async fn append(&mut self, entry: &LogEntry) -> Result<Appended, Failure> {
-        let bytes = log::encode(entry)
+    async fn append(&mut self, entry: LogEntry) -> Result<Appended, Failure> {
+        let bytes = log::encode(&entry)
             .map_err(|error| Failure::Fatal(JobError::Config { reason: error.to_string() }))?;
         let path = log::path(self.log.next);
         let mut reason = String::new();
         for attempt in 0..LOG_APPEND_ATTEMPTS_MAX {
             match self.bounded("put", self.store.put_new(&path, bytes.clone())).await {
                 Ok(()) => {
+                    self.log.known.get_mut().insert(self.log.next, (bytes, Rc::new(entry)));
                     self.log.next += 1;
                     return Ok(Appended::Mine);
                 }

@@ -209,6 +209,7 @@ impl Coordinator {
             partitions: IndexMap::new(),
             sinks: Some(handles),
             watermarks: IndexMap::new(),
+            is_newcomer: false,
         };
         self.send(WorkerId(0), Order::Restore(Box::new(order)));
         self.wait_restored(candidate.manifest.snapshot).await

@@ -154,6 +154,7 @@ impl Coordinator {
                 partitions: self.partitions.keys().map(|source| (source.clone(), IndexMap::new())).collect(),
                 sinks: None,
                 watermarks: IndexMap::new(),
+                is_newcomer: true,
             };
             self.send(worker, Order::Restore(Box::new(order)));
         }

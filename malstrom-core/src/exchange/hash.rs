@@ -50,6 +50,13 @@ pub const fn bin_of(hash: u64, n_bins_mask: u64) -> usize {
     ((hash >> BIN_SHIFT) & n_bins_mask) as usize
 }
 
+/// A hash that falls into this bin, whatever the number of bins above it: for records that belong to a bin and have no key.
+#[inline]
+#[must_use]
+pub(crate) const fn hash_in_bin(bin: usize) -> u64 {
+    (bin as u64) << BIN_SHIFT
+}
+
 /// A hasher whose results never change. Use [`stable_hash`] unless a key is hashed piece by piece.
 #[derive(Clone, Debug)]
 pub struct StableHasher {

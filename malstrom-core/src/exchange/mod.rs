@@ -2,6 +2,7 @@
 //! between stages with their alignment.
 
 mod channels;
+mod everywhere;
 mod hash;
 mod lane;
 mod outbox;
@@ -14,6 +15,8 @@ pub use parcel::{
 };
 
 pub(crate) use channels::{Arrival, Channels};
+pub(crate) use everywhere::{Everywhere, EverywhereInbox};
+pub(crate) use hash::hash_in_bin;
 #[cfg(test)]
 pub(crate) use lane::Message;
 pub(crate) use lane::{Lane, Receive, Remote, drain_all, local_channel};

@@ -1,5 +1,6 @@
 //! Operators, one a file, the sources and sinks that need nothing from outside, and the traits for a user's own.
 
+mod batch;
 mod collect;
 mod combine;
 mod deduplicate;
@@ -13,14 +14,18 @@ mod inspect;
 mod join;
 mod key_by;
 mod map;
+mod map_async;
 mod map_with_state;
 mod process;
 mod process_stateful;
 mod process_timed;
+mod rate_limit;
+mod rebalance;
 mod reduce;
 mod traits;
 mod window;
 
+pub use batch::{Batch, Batches};
 pub use collect::{Collect, CollectHandle, Collected};
 pub use combine::Combine;
 pub use deduplicate::Deduplicate;
@@ -37,6 +42,7 @@ pub use join::{
 };
 pub use key_by::{IntoKeyed, IntoPairs, KeyBy, MapValues};
 pub use map::Map;
+pub use map_async::{AsyncError, AsyncOptions, Unanswered};
 pub use map_with_state::MapWithState;
 pub use process::{KeyedOperator, Process, ProcessFn};
 pub use process_stateful::{
@@ -44,6 +50,8 @@ pub use process_stateful::{
     ValueOf,
 };
 pub use process_timed::{ProcessTimed, TimedOperator, Timers};
+pub use rate_limit::RateLimit;
+pub use rebalance::{Spread, Unspread};
 pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,

@@ -54,7 +54,10 @@ pub fn check_fit(
 
 fn has_state(kind: OperatorKind) -> bool {
     match kind {
-        OperatorKind::Source | OperatorKind::KeyedState | OperatorKind::TransactionalSink => true,
+        OperatorKind::Source
+        | OperatorKind::KeyedState
+        | OperatorKind::BroadcastState
+        | OperatorKind::TransactionalSink => true,
         OperatorKind::Sink => false,
     }
 }

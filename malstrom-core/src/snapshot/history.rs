@@ -1,5 +1,7 @@
 //! Which commits and claims of a log count.
 
+use std::rc::Rc;
+
 use super::log::LogEntry;
 use super::manifest::Manifest;
 use crate::ids::Generation;
@@ -7,7 +9,7 @@ use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 
 /// An entry of the log as it was found: its number, and what it says or why that cannot be read.
-pub type ReadEntry = (u64, Result<LogEntry, String>);
+pub type ReadEntry = (u64, Result<Rc<LogEntry>, String>);
 
 /// The commits of a log, sorted out.
 #[derive(Debug, Default)]
@@ -109,7 +111,7 @@ fn claims(entries: &[ReadEntry]) -> Vec<(u64, Generation)> {
     let mut claims = Vec::new();
     let mut oldest_above = Generation(u64::MAX);
     for (number, entry) in entries.iter().rev() {
-        match entry {
+        match entry.as_deref() {
             Ok(LogEntry::Committed { manifest, .. }) => oldest_above = oldest_above.min(manifest.generation),
             Ok(LogEntry::Claimed { generation, .. })
                 if *generation <= oldest_above || mutant::is(Mutant::StrayClaimCounts) =>
@@ -132,7 +134,7 @@ pub(crate) fn newest_generation(entries: &[ReadEntry], own: &[u128]) -> Generati
         LogEntry::Claimed { .. } => claims.iter().any(|(of, _)| of == number),
         LogEntry::Committed { .. } => true,
     };
-    let readable = entries.iter().filter_map(|(number, entry)| Some((number, entry.as_ref().ok()?)));
+    let readable = entries.iter().filter_map(|(number, entry)| Some((number, entry.as_deref().ok()?)));
     let others = readable.filter(|(number, entry)| counts(number, entry) && !own.contains(&entry.token()));
     others.map(|(_, entry)| entry.generation()).max().unwrap_or_default()
 }
@@ -142,7 +144,7 @@ fn compare_with_next(number: u64, manifest: &Manifest, next: Option<&ReadEntry>)
     if *next_number > number.saturating_add(1) {
         return Verdict::BelowGap;
     }
-    let before_next = match next {
+    let before_next = match next.as_deref() {
         Ok(LogEntry::Committed { manifest, .. }) => manifest.generation.0,
         Ok(LogEntry::Claimed { generation, .. }) => generation.0.saturating_sub(1),
         Err(_) => return Verdict::Sound,

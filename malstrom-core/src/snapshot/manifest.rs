@@ -61,6 +61,8 @@ pub enum OperatorKind {
     Sink,
     /// A sink that writes in transactions.
     TransactionalSink,
+    /// An operator whose state every worker has, as a broadcast stream has made it. It is stored as one bin.
+    BroadcastState,
 }
 
 impl OperatorKind {
@@ -72,7 +74,14 @@ impl OperatorKind {
             Self::KeyedState => "an operator with keyed state",
             Self::Sink => "a sink",
             Self::TransactionalSink => "a transactional sink",
+            Self::BroadcastState => "an operator with broadcast state",
         }
+    }
+
+    /// Whether its state lies in blocks.
+    #[must_use]
+    pub fn has_blocks(self) -> bool {
+        matches!(self, Self::KeyedState | Self::BroadcastState)
     }
 }
 

@@ -93,7 +93,9 @@ impl Manifest {
         }
         self.validate_routes()?;
         for (name, blocks) in &self.state {
-            self.validate_name(name, OperatorKind::KeyedState)?;
+            let is_everywhere = self.operators.get(name) == Some(&OperatorKind::BroadcastState);
+            let kind = if is_everywhere { OperatorKind::BroadcastState } else { OperatorKind::KeyedState };
+            self.validate_name(name, kind)?;
             self.validate_blocks(name, blocks)?;
         }
         self.sources.keys().try_for_each(|name| self.validate_name(name, OperatorKind::Source))?;

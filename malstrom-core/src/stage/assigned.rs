@@ -13,7 +13,7 @@ use crate::codec::CodecError;
 use crate::element::{Control, Timestamp};
 use crate::ids::{Bin, SnapshotId};
 use crate::operators::Emit;
-use crate::ports::Nanos;
+use crate::ports::{Nanos, WorkerPort};
 use crate::state::{AnyState, EncodedBin, StateVisitor};
 use crate::time::{Stamp, WatermarkGenerator};
 
@@ -96,6 +96,10 @@ where
 
     fn inlet(&mut self) -> &mut dyn Inlet {
         self.pipe.inlet()
+    }
+
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.pipe.connect(n_workers, port);
     }
 
     fn promised(&mut self) -> Option<Timestamp> {

@@ -23,7 +23,10 @@ impl<T: 'static> Pipe for Inbox<T> {
     type Item = T;
 
     #[inline]
-    fn pull(&mut self, _: &PullContext, out: &mut impl Emit<T>) -> Result<Pulled, StageError> {
+    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<T>) -> Result<Pulled, StageError> {
+        if cx.n_records_max == 0 {
+            return Ok(Pulled::Dry(None));
+        }
         match self.channels.poll() {
             Arrival::Nothing => Ok(Pulled::Dry(None)),
             Arrival::Control(control) => Ok(Pulled::Control(control)),

@@ -129,7 +129,10 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
     type Item = Keyed<K, V>;
 
     #[inline]
-    fn pull(&mut self, _: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError> {
+    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError> {
+        if cx.n_records_max == 0 {
+            return Ok(Pulled::Dry(None));
+        }
         let is_late = mutant::is(Mutant::AsideOvertaken) && self.n_turns_late < 8;
         self.n_turns_late = if is_late && !self.complete.is_empty() { self.n_turns_late + 1 } else { 0 };
         if !is_late && let Some(records) = self.complete.pop_front() {

@@ -4,25 +4,34 @@
 //! take different ways: a record never pays for a branch on control, and the stage alone forwards watermarks,
 //! barriers, suspension and the end, so no operator can forget to.
 
+mod asking;
 mod assigned;
+mod batching;
 mod inbox;
+mod informed;
 mod keyed_inbox;
+mod limited;
 mod outlets;
 mod sinks;
 mod source;
 
 pub use assigned::Assigned;
+pub use batching::Batching;
 pub use inbox::Inbox;
 pub use keyed_inbox::KeyedInbox;
+pub use limited::Limited;
 pub use sinks::{PlainSink, Transactions};
 pub use source::SourceInlet;
 
+pub(crate) use asking::Asking;
+pub(crate) use informed::{Beside, Informed};
 pub(crate) use outlets::{FanOut, Fork, Single, Split};
 
 use std::panic::Location;
 
 use crate::element::{Barrier, Control, Record, Timestamp};
 use crate::ids::{Bin, SnapshotId};
+use crate::limits::SOURCE_READ_RECORDS;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Operator};
@@ -82,6 +91,11 @@ pub trait Pipe: 'static {
     /// Where the stage begins.
     fn inlet(&mut self) -> &mut dyn Inlet;
 
+    /// Has channels from exactly the workers 0 to `n_workers - 1`.
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.inlet().connect(n_workers, port);
+    }
+
     /// What holds behind the barrier of a route that has been passed on. See [`Inlet::rerouted`].
     fn promised(&mut self) -> Option<Timestamp> {
         self.inlet().rerouted()
@@ -98,6 +112,15 @@ pub trait Pipe: 'static {
 pub struct PullContext {
     /// The time now.
     pub now: Nanos,
+    /// Records that a source is to give at most; without any, only what is not a record. An inbox gives a batch or none.
+    pub n_records_max: usize,
+}
+
+impl PullContext {
+    /// A pull that nothing limits but the usual.
+    pub(crate) fn at(now: Nanos) -> Self {
+        Self { now, n_records_max: SOURCE_READ_RECORDS }
+    }
 }
 
 /// What a pull came to.
@@ -166,6 +189,10 @@ impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
 
     fn inlet(&mut self) -> &mut dyn Inlet {
         self.pipe.inlet()
+    }
+
+    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
+        self.pipe.connect(n_workers, port);
     }
 
     fn promised(&mut self) -> Option<Timestamp> {
@@ -522,7 +549,7 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     }
 
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        self.pipe.inlet().connect(n_workers, port);
+        self.pipe.connect(n_workers, port);
         self.outlet().connect(n_workers, port);
     }
 

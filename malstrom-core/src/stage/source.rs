@@ -14,7 +14,7 @@ use super::{AnySource, Counted, Inlet, OpenError, Pipe, PullContext, Pulled, Sta
 use crate::codec;
 use crate::element::{Control, Timestamp};
 use crate::ids::SnapshotId;
-use crate::limits::{IDLE_AFTER, SOURCE_READ_RECORDS};
+use crate::limits::IDLE_AFTER;
 use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
@@ -87,10 +87,15 @@ impl<S: Source> SourceInlet<S> {
 
     /// Reads one partition; how many records it emitted.
     #[inline]
-    fn read(&mut self, at: usize, now: Nanos, out: &mut impl Emit<S::Item>) -> Result<usize, StageError> {
+    fn read(
+        &mut self,
+        at: usize,
+        cx: &PullContext,
+        out: &mut impl Emit<S::Item>,
+    ) -> Result<usize, StageError> {
         let partition = &mut self.partitions[at];
         let mut out = Counted::new(out);
-        let cx = ReadContext { n_records_max: SOURCE_READ_RECORDS, now };
+        let cx = ReadContext { n_records_max: cx.n_records_max, now: cx.now };
         match partition.reader.read(cx, &mut out) {
             Ok(status) => partition.status = status,
             Err(error) => {
@@ -183,6 +188,9 @@ impl<S: Source> Pipe for SourceInlet<S> {
                 return Ok(Pulled::Control(Control::Watermark(time)));
             }
         }
+        if cx.n_records_max == 0 {
+            return Ok(Pulled::Dry(None));
+        }
         let mut wake_at = None;
         let n_partitions = self.partitions.len();
         for turn in 0..n_partitions {
@@ -197,7 +205,7 @@ impl<S: Source> Pipe for SourceInlet<S> {
                 }
                 ReadStatus::Wait(_) | ReadStatus::More => {}
             }
-            let n_emitted = self.read(at, cx.now, out)?;
+            let n_emitted = self.read(at, cx, out)?;
             if n_emitted > 0 || self.partitions[at].status == ReadStatus::More {
                 self.next = at + 1;
                 self.quiet_since = None;

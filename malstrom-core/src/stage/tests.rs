@@ -30,7 +30,7 @@ fn relay() -> (Lane<u32>, impl AnyStage, End) {
 }
 
 fn turn(stage: &mut impl AnyStage) -> Turn {
-    stage.turn(&PullContext { now: Nanos(0) }).unwrap()
+    stage.turn(&PullContext::at(Nanos(0))).unwrap()
 }
 
 fn received(end: &mut End) -> (Vec<u32>, Vec<Control>) {

@@ -14,7 +14,7 @@ pub use table::BinTable;
 
 use crate::codec::CodecError;
 use crate::element::Timestamp;
-use crate::ids::{Bin, SnapshotId};
+use crate::ids::{Bin, SnapshotId, WorkerId};
 
 /// One bin in its encoded form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,22 @@ pub trait AnyState {
     /// The bin waits to be taken out: records for it go elsewhere already, and nothing that it has due may happen here.
     fn leave(&mut self, bin: Bin) {
         let _ = bin;
+    }
+    /// The worker that the state is on, and whether it came to a job that ran already.
+    fn runs_on(&mut self, worker: WorkerId, is_newcomer: bool) {
+        let _ = (worker, is_newcomer);
+    }
+    /// A copy for a newcomer, of a state that every worker has.
+    fn copy(&self) -> Option<Result<Vec<u8>, CodecError>> {
+        None
+    }
+    /// Takes such a copy.
+    ///
+    /// # Errors
+    /// If the bytes are not a state of this operator.
+    fn put_copy(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        let _ = bytes;
+        Ok(())
     }
     /// How far event time has come for the operator, if it goes by it.
     fn watermark(&self) -> Option<Timestamp> {

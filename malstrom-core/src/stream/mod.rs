@@ -3,6 +3,9 @@
 //! A job's closure is called once on every worker, each time a worker starts; it must build the same dataflow each
 //! time. Operators and closures stay on the thread that built them: none of them need be `Send`.
 
+mod asking;
+mod broadcast;
+mod flow;
 mod job;
 mod joined;
 mod keyed;

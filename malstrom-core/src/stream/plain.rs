@@ -456,6 +456,11 @@ impl<P: Pipe> Stream<P> {
         self.sink(name, ForEach(take));
     }
 
+    /// The stream behind another pipe of the same stage.
+    pub(super) fn through<Q: Pipe>(self, make: impl FnOnce(P) -> Q) -> Stream<Q> {
+        Stream { job: self.job, pipe: make(self.pipe), id: self.id }
+    }
+
     pub(super) fn close(self, outlet: impl crate::stage::Outlet<P::Item>) {
         self.job.close(self.id, self.pipe, outlet);
     }

@@ -56,6 +56,11 @@ pub(super) enum Event {
     Buried(usize),
     /// A cut link between two processes is whole again.
     Healed(u32, u32),
+    /// A service has answered a worker.
+    Answer {
+        actor: usize,
+        number: u64,
+    },
     StoreApply(u64),
     StoreReply(u64),
     Fault(Fault),
@@ -90,6 +95,7 @@ impl Event {
             Self::SessionTick(end) => ("timer of session", *end as u64),
             Self::Buried(actor) => ("end of the given-up actor", *actor as u64),
             Self::Healed(from, to) => ("link healed", u64::from(*from) << 32 | u64::from(*to)),
+            Self::Answer { number, .. } => ("answer", *number),
             Self::StoreApply(call) => ("effect of store call", *call),
             Self::StoreReply(call) => ("reply to store call", *call),
             Self::Fault(_) => ("fault", 0),

@@ -25,6 +25,9 @@ const GROWTH_POLL: Duration = Duration::from_millis(20);
 /// Records of a partition at most.
 const PARTITION_RECORDS_MAX: u64 = 160;
 
+/// Requests out of a thousand that a simulated service refuses.
+const REFUSED_PER_MILLE: u64 = 100;
+
 /// What a job's closure finds its sources and sinks in.
 #[derive(Clone)]
 pub struct SimContext(Rc<Inner>);
@@ -157,6 +160,18 @@ impl SimContext {
     #[must_use]
     pub fn may_have_rescaled(&self) -> bool {
         self.0.core.lock().counts.0.keys().any(|kind| kind.starts_with("request: rescale"))
+    }
+
+    /// Whether a simulated service refuses a request: now and then, while faults are injected. Ask when the request is
+    /// made, outside of its future.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        let mut core = self.0.core.lock();
+        let refuses = !core.is_calm && self.0.rng.borrow_mut().per_mille(REFUSED_PER_MILLE);
+        if refuses {
+            core.counts.add("service: request refused");
+        }
+        refuses
     }
 
     /// Has some call of a user's code fail.

@@ -54,6 +54,8 @@ pub(super) const ALL: &[&str] = &[
     "request: savepoint without a name",
     "request: snapshot",
     "request: suspend",
+    "service: request refused",
+    "service: slow answer",
     "session: lost",
     "session: payload sent again",
     "source: batches of one record",

@@ -37,6 +37,7 @@ mod net;
 mod operator_tester;
 mod rig;
 mod rng;
+mod service;
 mod shrink;
 mod store;
 mod trace;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::clock::{Event, Shared};
+use super::service::{Futures, SimDriver};
 use super::store::{Ask, Caller};
 use super::wires::{Lane, Network, Side, Wires};
 use crate::codec;
@@ -17,7 +18,7 @@ use crate::coordinator::JobEvent;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
 use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
-use crate::ports::{Host, LocalFuture, Nanos, WorkerPort};
+use crate::ports::{Driver, Host, LocalFuture, Nanos, WorkerPort};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
 use super::clock::Gate;
@@ -51,6 +52,7 @@ pub(super) struct Net {
     pub(super) wires: Wires,
     /// Workers that could not be stopped: they go on, and reach nobody but the store and what their sinks write to.
     given_up: BTreeSet<usize>,
+    pub(super) futures: Futures,
 }
 
 struct Channel {
@@ -83,6 +85,7 @@ impl Net {
             stray_per_mille: 0,
             wires: Wires::new(network, capacity, message_us_max),
             given_up: BTreeSet::new(),
+            futures: Futures::default(),
         }
     }
 
@@ -254,6 +257,11 @@ impl WorkerPort for SimPort {
 
     fn now(&self) -> Nanos {
         self.core.lock().nanos()
+    }
+
+    fn driver(&mut self) -> Box<dyn Driver> {
+        let futures = self.net.borrow().futures.clone();
+        Box::new(SimDriver { actor: self.actor, futures, core: self.core.clone() })
     }
 
     fn slice_bytes(&self) -> usize {

@@ -7,7 +7,7 @@
 mod ports;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -19,8 +19,8 @@ use ports::{Net, RigPort, SharedNet};
 use crate::coordinator::plan;
 use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
-use crate::ports::StoreError;
-use crate::snapshot::{After, BlockRef, ObjectRef, RouteTable};
+use crate::ports::{Nanos, StoreError};
+use crate::snapshot::{After, BlockRef, ObjectRef, OperatorKind, RouteTable};
 use crate::stream::{BuildError, Dataflow, Job};
 use crate::worker::messages::{
     BinMove, Command, Fact, MoveStep, Order, PartitionMove, Report, RestoreFailure, RestoreOrder,
@@ -30,6 +30,10 @@ use crate::worker::{Activity, Worker, WorkerError};
 
 /// Rounds of steps after which something that was to happen is taken never to happen.
 const ROUNDS_MAX: u32 = 10_000;
+/// Rounds after which what does not come to pass is taken to wait for the clock.
+const ROUNDS_STUCK: u32 = 1000;
+/// Rounds after which a service answers even if there is something else to do.
+const ROUNDS_PER_ANSWER: u32 = 16;
 
 /// How a [`Rig`] is set up.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +97,11 @@ pub struct Rig {
     partitions: IndexMap<String, IndexMap<String, WorkerId>>,
     last_snapshot: SnapshotId,
     committed: Option<Committed>,
+    n_rounds: u32,
+    /// Operators whose state every worker has.
+    everywhere: BTreeSet<String>,
+    /// When each worker that has nothing to do is to be woken.
+    wake_at: Vec<Option<Nanos>>,
 }
 
 /// What a worker has reported.
@@ -137,6 +146,9 @@ impl Rig {
             partitions: IndexMap::new(),
             last_snapshot: SnapshotId(0),
             committed: None,
+            n_rounds: 0,
+            everywhere: BTreeSet::new(),
+            wake_at: Vec::new(),
         }
     }
 
@@ -159,6 +171,7 @@ impl Rig {
             let port = RigPort { me: worker, net: self.net.clone() };
             self.workers.push(Worker::new(worker, self.generation, dataflow, Box::new(port)));
             self.facts.push(Facts::default());
+            self.wake_at.push(None);
         }
         let holds = self.net.borrow_mut().holds.take();
         self.send(WorkerId(0), Order::Discover);
@@ -180,6 +193,7 @@ impl Rig {
     pub fn crash(&mut self) {
         self.workers.clear();
         self.facts.clear();
+        self.wake_at.clear();
         self.net.borrow_mut().clear();
     }
 
@@ -206,6 +220,9 @@ impl Rig {
             net.n_acts
         };
         let activity = self.workers[worker.index()].step()?;
+        if let Activity::Idle(until) = activity {
+            self.wake_at[worker.index()] = until;
+        }
         let mut net = self.net.borrow_mut();
         let has_acted = net.n_acts > before || activity == Activity::Busy;
         if has_acted {
@@ -389,6 +406,12 @@ impl Rig {
                 has_acted = true;
             }
         }
+        // What a service answers comes last of all, and what was asked last first; but a sender without room tries for
+        // ever, and may wait for just that.
+        self.n_rounds += 1;
+        if !has_acted || self.n_rounds.is_multiple_of(ROUNDS_PER_ANSWER) {
+            has_acted |= Net::answer(&self.net);
+        }
         Ok(has_acted)
     }
 
@@ -414,13 +437,24 @@ impl Rig {
         what: &'static str,
         mut is_so: impl FnMut(&Self) -> bool,
     ) -> Result<(), RigError> {
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             if is_so(self) {
                 return Ok(());
             }
-            self.round()?;
+            // A sender without room tries for ever, and may wait for time to pass.
+            let is_stuck = round > ROUNDS_STUCK && round.is_multiple_of(ROUNDS_PER_ANSWER);
+            if !self.round()? || is_stuck {
+                self.let_time_pass();
+            }
         }
         Err(RigError::Stuck(what))
+    }
+
+    /// Nobody has anything to do: goes on to when somebody will have.
+    fn let_time_pass(&mut self) {
+        let mut net = self.net.borrow_mut();
+        let next = self.wake_at.iter().flatten().copied().min();
+        net.now = next.map_or(net.now, |next| next.max(net.now));
     }
 
     fn place(&mut self, n_workers: u32) {
@@ -443,7 +477,8 @@ impl Rig {
         let mut state: IndexMap<String, Vec<(Bin, BlockRef)>> = IndexMap::new();
         let committed = self.committed.as_ref();
         for ((operator, bin), (object, block)) in committed.into_iter().flat_map(|all| &all.state) {
-            if self.routes.owners[bin.index()] != worker {
+            let is_everywhere = self.everywhere.contains(operator);
+            if !is_everywhere && self.routes.owners[bin.index()] != worker {
                 continue;
             }
             let at = objects.iter().position(|known| known == object).unwrap_or_else(|| {
@@ -471,6 +506,7 @@ impl Rig {
             sinks: (worker == WorkerId(0))
                 .then(|| committed.map(|all| all.sinks.clone()).unwrap_or_default()),
             watermarks: committed.map(|all| all.watermarks.clone()).unwrap_or_default(),
+            is_newcomer: false,
         }
     }
 
@@ -489,7 +525,11 @@ impl Rig {
     fn note(&mut self, Report { worker, fact, .. }: Report) -> Result<(), RigError> {
         let Some(facts) = self.facts.get_mut(worker.index()) else { return Ok(()) };
         match fact {
-            Fact::Built(_) => {}
+            Fact::Built(graph) => {
+                let kinds = graph.operators.into_iter();
+                let everywhere = kinds.filter(|(_, kind)| *kind == OperatorKind::BroadcastState);
+                self.everywhere.extend(everywhere.map(|(name, _)| name));
+            }
             Fact::Partitions(partitions) => facts.partitions = Some(partitions),
             Fact::Connected { .. } => facts.is_connected = true,
             Fact::Restored => facts.is_restored = true,

@@ -153,7 +153,11 @@ impl Objects {
 
     /// The commits that count, newest first.
     fn standing(&self) -> Vec<Manifest> {
-        let entries = self.entries.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect();
+        let entries = self
+            .entries
+            .iter()
+            .map(|(number, entry)| (*number, Ok(std::rc::Rc::new(entry.clone()))))
+            .collect();
         let resolution = mutant::without(|| resolve("simulated", entries));
         let candidates = resolution.map(|resolution| resolution.candidates).unwrap_or_default();
         let candidates = candidates.into_iter().filter(|candidate| !self.trimmed.contains(&candidate.number));

@@ -271,6 +271,12 @@ impl World {
             Event::Buried(actor) => drop(self.actors[actor].worker.take()),
             Event::SessionTick(end) => self.net.borrow_mut().wires.tick(end, &mut self.core.lock()),
             Event::Healed(from, to) => self.net.borrow_mut().wires.healed(from, to, &mut self.core.lock()),
+            Event::Answer { actor, number } => {
+                let futures = self.net.borrow().futures.clone();
+                if futures.drive(number, actor, &self.core) {
+                    self.nudge(actor);
+                }
+            }
             Event::StoreApply(call) => self.core.apply(call),
             Event::StoreReply(call) => self.core.reply(call),
             Event::Fault(fault) => self.inject(fault),

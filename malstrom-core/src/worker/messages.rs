@@ -77,6 +77,9 @@ pub struct RestoreOrder {
     /// For each operator that goes by event time, how far it had come.
     #[serde(default)]
     pub watermarks: IndexMap<String, Timestamp>,
+    /// Whether the worker comes to a job that runs already.
+    #[serde(default)]
+    pub is_newcomer: bool,
 }
 
 /// One step of a rescale: a few bins and partitions that change hands.
@@ -247,6 +250,13 @@ pub enum Cargo {
         /// For each operator of the stage in order: the last snapshot cut before its last change, and its encoded
         /// state, if it has any.
         states: Vec<(SnapshotId, Option<Vec<u8>>)>,
+    },
+    /// The states of one stage that every worker has, for a newcomer.
+    Copies {
+        /// The stage.
+        stage: StageId,
+        /// For each such state of the stage in order, its encoded form.
+        states: Vec<Vec<u8>>,
     },
     /// The position of a source partition.
     Partition {

@@ -33,6 +33,8 @@ pub struct Worker {
     stages: Vec<Box<dyn AnyStage>>,
     port: Box<dyn WorkerPort>,
     n_workers: u32,
+    /// Workers that have whatever states every worker has, or have been sent them.
+    n_informed: u32,
     routes: RouteVersion,
     restoring: Option<Restoring>,
     snapshotting: Option<Snapshotting>,
@@ -99,6 +101,7 @@ impl Worker {
             stages: dataflow.stages,
             port,
             n_workers: 0,
+            n_informed: 0,
             routes: RouteVersion(0),
             restoring: None,
             snapshotting: None,
@@ -122,7 +125,7 @@ impl Worker {
         is_busy |= self.go_on_restoring()?;
         let mut wake_at = None;
         if self.phase == Phase::Running {
-            let cx = PullContext { now: self.port.now() };
+            let cx = PullContext::at(self.port.now());
             for stage in (0..self.stages.len()).rev() {
                 self.current = stage;
                 match self.stages[stage].turn(&cx)? {
@@ -202,6 +205,7 @@ impl Worker {
             Order::Discover => self.discover(),
             Order::Connect { epoch, n_workers } => {
                 self.n_workers = n_workers;
+                self.n_informed = self.n_informed.min(n_workers);
                 for stage in &mut self.stages {
                     stage.connect(n_workers, &mut *self.port);
                 }

@@ -112,6 +112,29 @@ impl Worker {
             self.mail(to, version, cargo);
         }
         self.moving = Some(moving);
+        self.inform(stage, version)
+    }
+
+    /// Sends the states that every worker has to those who came since, as they are at the cut.
+    fn inform(&mut self, stage: usize, version: RouteVersion) -> Result<(), WorkerError> {
+        if self.me != WorkerId(0) || self.n_informed >= self.n_workers {
+            return Ok(());
+        }
+        let (mut states, mut failed) = (Vec::new(), None);
+        self.stages[stage].visit(&mut |state: &mut dyn AnyState| match state.copy() {
+            Some(Ok(bytes)) => states.push(bytes),
+            Some(Err(error)) => {
+                failed = Some(WorkerError::State { operator: state.name().to_owned(), error })
+            }
+            None => {}
+        });
+        failed.map_or(Ok(()), Err)?;
+        if !states.is_empty() {
+            mark::hit(Mark::NewcomerInformed);
+            for to in (self.n_informed..self.n_workers).map(WorkerId) {
+                self.mail(to, version, Cargo::Copies { stage: stage_id(stage), states: states.clone() });
+            }
+        }
         Ok(())
     }
 
@@ -132,6 +155,21 @@ impl Worker {
                 if let Some(arrivals) = stage.inlet().arrivals() {
                     arrivals.arrived(bin);
                 }
+                failed.map_or(Ok(()), Err)
+            }
+            Cargo::Copies { stage, states } => {
+                let stage = self.stages.get_mut(stage.0 as usize).ok_or_else(|| {
+                    WorkerError::Protocol(format!("mail for {stage}, which does not exist"))
+                })?;
+                let (mut states, mut failed) = (states.into_iter(), None);
+                stage.visit(&mut |state: &mut dyn AnyState| {
+                    if state.copy().is_some()
+                        && let Some(bytes) = states.next()
+                        && let Err(error) = state.put_copy(&bytes)
+                    {
+                        failed = Some(WorkerError::State { operator: state.name().to_owned(), error });
+                    }
+                });
                 failed.map_or(Ok(()), Err)
             }
             Cargo::Partition { source, partition, position } => {
@@ -198,6 +236,7 @@ impl Worker {
             || is_at_cut && mutant::is(Mutant::MovedEarly) && moving.leaving.is_empty()
         {
             self.routes = version;
+            self.n_informed = self.n_workers;
             self.report(Fact::Moved { version, bytes: moving.bytes });
         } else {
             self.moving = Some(moving);

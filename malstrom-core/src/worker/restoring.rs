@@ -43,12 +43,16 @@ impl Worker {
         let snapshot = order.snapshot.unwrap_or(SnapshotId(0));
         for stage in &mut self.stages {
             stage.visit(&mut |state: &mut dyn AnyState| {
+                state.runs_on(self.me, order.is_newcomer);
                 state.restored(snapshot);
                 let watermark = order.watermarks.get(state.name());
                 if let Some(time) = watermark.filter(|_| !mutant::is(Mutant::FloorForgotten)) {
                     state.restored_watermark(*time);
                 }
             });
+        }
+        if !order.is_newcomer {
+            self.n_informed = self.n_workers;
         }
         match extents(&mut order) {
             Ok(waiting) => {

@@ -1,6 +1,7 @@
 //! Jobs of different shapes, for the simulator. What they show follows from the sources alone: a state is kept for each
 //! key *and* partition, so that it depends on the order within a partition and on no other.
 
+mod asked;
 mod joined;
 mod stateful;
 mod timed;
@@ -37,6 +38,13 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("joins with a table", joined::versions),
     ("named states and a side output", stateful::named_states),
     ("deduplicated", stateful::deduplicated),
+    ("requests", asked::plain),
+    ("requests by key", asked::by_key),
+    ("requests by key in any order, and windows", asked::in_windows),
+    ("requests that fail, by key", asked::with_failed),
+    ("a rate, a rebalance and batches", asked::held_back),
+    ("batches in order", asked::batches),
+    ("broadcast rules", asked::broadcast),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

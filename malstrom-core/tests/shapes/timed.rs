@@ -24,11 +24,11 @@ impl Operator<Item> for HasTime {
     }
 }
 
-type Digest =
+pub(super) type Digest =
     Folded<fn() -> (u64, u64), fn(&mut (u64, u64), Item), fn(&mut (u64, u64), &(u64, u64)), (u64, u64)>;
 
 /// How many records there were and what they sum up to, whatever their order.
-fn digest() -> Digest {
+pub(super) fn digest() -> Digest {
     fold::<Item, (u64, u64), _, _, _>(
         || (0, 0),
         |acc, item| *acc = (acc.0 + 1, acc.1.wrapping_add(item.number)),
@@ -36,7 +36,7 @@ fn digest() -> Digest {
     )
 }
 
-fn output(key: u64, window: &WindowResult<(u64, u64)>) -> Output {
+pub(super) fn of_window(key: u64, window: &WindowResult<(u64, u64)>) -> Output {
     let (n, sum) = window.value;
     let length = window.end.0.wrapping_sub(window.start.0) as u64;
     let value = sum.wrapping_mul(31).wrapping_add(n).wrapping_mul(31).wrapping_add(length);
@@ -51,7 +51,7 @@ pub(super) fn windows(job: &Job, sim: &SimContext) {
         .window(Tumbling::of(64))
         .aggregate("tumbling", digest())
         .into_pairs()
-        .map(|(key, window)| output(key, &window))
+        .map(|(key, window)| of_window(key, &window))
         .apply(sim.watch_late())
         .transactional_sink("tumbling out", sim.sink("tumbling out"));
     sliding
@@ -60,7 +60,7 @@ pub(super) fn windows(job: &Job, sim: &SimContext) {
         .allowed_lateness(100)
         .aggregate("sliding", digest())
         .into_pairs()
-        .map(|(key, window)| output(key, &window))
+        .map(|(key, window)| of_window(key, &window))
         .apply(sim.watch_late())
         .transactional_sink("sliding out", sim.sink("sliding out"));
 }
@@ -71,7 +71,7 @@ pub(super) fn combined_windows(job: &Job, sim: &SimContext) {
         .window_by(|item| item.key % 7, Sliding::of(120, 40))
         .aggregate("combined", digest())
         .into_pairs()
-        .map(|(key, window)| output(key, &window))
+        .map(|(key, window)| of_window(key, &window))
         .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
@@ -83,7 +83,7 @@ pub(super) fn sessions(job: &Job, sim: &SimContext) {
         .window(Session::with_gap(30))
         .aggregate("sessions", digest())
         .into_pairs()
-        .map(|(key, window)| output(key, &window))
+        .map(|(key, window)| of_window(key, &window))
         .apply(sim.watch_late())
         .transactional_sink("out", sim.sink("out"));
 }
@@ -286,7 +286,7 @@ pub(super) fn late_and_counted(job: &Job, sim: &SimContext) {
         .window(Session::with_gap(30))
         .aggregate("late sessions", digest())
         .into_pairs()
-        .map(|(key, window)| output(key, &window))
+        .map(|(key, window)| of_window(key, &window))
         .transactional_sink("late out", sim.sink("late out"));
     counted
         .key_by(|item| item.key % 17)

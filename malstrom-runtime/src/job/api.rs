@@ -31,6 +31,7 @@ impl RunnableJob {
         store: Arc<dyn SnapshotStore>,
         lock: StoreLock,
         on_event: Box<dyn Fn(&JobEvent) + Send>,
+        requests_on: Option<tokio::runtime::Handle>,
     ) -> Self {
         let metrics = Metrics::new();
         let events = Arrivals::new();
@@ -45,7 +46,9 @@ impl RunnableJob {
             noted.lock().unwrap_or_else(PoisonError::into_inner).note(event);
             on_event(event);
         });
-        let plan = Plan { config, placement, define, store: store.clone(), metrics, events, on_event };
+        let store_of_plan = store.clone();
+        let plan =
+            Plan { config, placement, define, store: store_of_plan, metrics, events, on_event, requests_on };
         Self { plan, store, lock, history, api }
     }
 

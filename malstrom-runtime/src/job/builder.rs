@@ -82,6 +82,7 @@ struct Settings {
     deadlines: Deadlines,
     restarts: Restarts,
     on_event: Box<dyn Fn(&JobEvent) + Send>,
+    requests_on: Option<tokio::runtime::Handle>,
 }
 
 enum Snapshots {
@@ -101,6 +102,7 @@ impl Settings {
             deadlines: Deadlines::default(),
             restarts: Restarts::default(),
             on_event: Box::new(|_| {}),
+            requests_on: None,
         }
     }
 }
@@ -180,6 +182,15 @@ impl<Define, Scale> Builder<Define, Scale> {
         self
     }
 
+    /// Where the futures of [`map_async`](malstrom_core::stream::Stream::map_async) are driven. If nothing is said, a
+    /// thread of the process drives them all with an executor of its own ([`SingleThread`]: the one thread there is);
+    /// that is enough for what waits, not for what computes.
+    #[must_use]
+    pub fn requests_on(mut self, executor: tokio::runtime::Handle) -> Self {
+        self.settings.requests_on = Some(executor);
+        self
+    }
+
     /// Called on the coordinator's thread with whatever happens in the job. It should return at once.
     #[must_use]
     pub fn on_event(mut self, watch: impl Fn(&JobEvent) + Send + 'static) -> Self {
@@ -215,7 +226,15 @@ impl Builder<Defined, Workers> {
         };
         let lock = opened.lock().map_err(|error| JobError::Config { reason: error.to_string() })?;
         let store = opened.store();
-        Ok(RunnableJob::new(config, settings.placement, self.define.define, store, lock, settings.on_event))
+        Ok(RunnableJob::new(
+            config,
+            settings.placement,
+            self.define.define,
+            store,
+            lock,
+            settings.on_event,
+            settings.requests_on,
+        ))
     }
 }
 

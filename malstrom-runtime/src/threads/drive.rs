@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Arrivals,
     pub(crate) on_event: Box<dyn Fn(&JobEvent) + Send>,
+    pub(crate) requests_on: Option<tokio::runtime::Handle>,
 }
 
 /// What is told and asked of the coordinator. Dropped, which is when nobody reads it any more, it refuses what waits
@@ -68,7 +69,7 @@ impl Drop for Arrivals {
 /// # Errors
 /// Why the job could not be started, or could not go on.
 pub(crate) fn drive(plan: Plan) -> Result<Outcome, JobError> {
-    let executor = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let executor = executor.map_err(|error| JobError::Runtime {
         reason: format!("the coordinator's executor could not be started: {error}"),
     })?;
@@ -81,6 +82,7 @@ pub(crate) fn drive(plan: Plan) -> Result<Outcome, JobError> {
         store: plan.store.clone(),
         metrics: plan.metrics,
         on_event: plan.on_event,
+        requests_on: plan.requests_on,
         state: RefCell::new(HostState::default()),
     });
     let coordinator = Coordinator::new(plan.config, host, plan.store, mailbox.clone());

@@ -33,6 +33,8 @@ pub(crate) struct ThreadHost {
     pub(crate) store: Arc<dyn SnapshotStore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) on_event: Box<dyn Fn(&JobEvent)>,
+    /// Where the futures of operators are driven, if the user has said where.
+    pub(crate) requests_on: Option<tokio::runtime::Handle>,
     pub(crate) state: RefCell<HostState>,
 }
 
@@ -71,6 +73,13 @@ impl ThreadHost {
             coordinator: self.events.clone(),
             store: self.store.clone(),
             io: tokio::runtime::Handle::current(),
+            requests_on: match self.placement {
+                Placement::Threads => self.requests_on.clone(),
+                // The one thread drives them between the steps of its workers.
+                Placement::OneThread => {
+                    self.requests_on.clone().or_else(|| Some(tokio::runtime::Handle::current()))
+                }
+            },
         };
         let ending = Ending { generation, me, events: self.events.clone(), gone: Some(ending) };
         (port, Running { member, stop, gone }, ending)

@@ -6,6 +6,7 @@
 //! - `channel`: the bounded channel between two workers, which hands batches back to be filled again.
 //! - `fabric`: who is connected with whom in one generation.
 //! - `port`: a worker's port over all these.
+//! - `requests`: where the futures of operators are driven.
 //! - `worker`: the loop that drives a worker.
 //! - `host`: the coordinator's port: starts, stops and reaches workers.
 //! - `drive`: the coordinator's thread.
@@ -19,6 +20,7 @@ mod host;
 mod metrics;
 mod port;
 mod primitives;
+mod requests;
 mod wake;
 mod worker;
 

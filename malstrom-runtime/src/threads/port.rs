@@ -5,11 +5,12 @@ use std::sync::Arc;
 use malstrom_core::coordinator::Event;
 use malstrom_core::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use malstrom_core::ids::{EdgeId, WorkerId};
-use malstrom_core::ports::{Nanos, SnapshotStore, WorkerPort};
+use malstrom_core::ports::{Driver, Nanos, SnapshotStore, WorkerPort};
 use malstrom_core::worker::messages::{Mail, Report, ToWorker};
 
 use super::clock;
 use super::fabric::{Fabric, Member};
+use super::requests::Requests;
 
 pub(crate) struct ThreadPort {
     pub(crate) me: WorkerId,
@@ -20,6 +21,8 @@ pub(crate) struct ThreadPort {
     pub(crate) coordinator: flume::Sender<Event>,
     pub(crate) store: Arc<dyn SnapshotStore>,
     pub(crate) io: tokio::runtime::Handle,
+    /// Where the futures of operators are driven, if the user has said where.
+    pub(crate) requests_on: Option<tokio::runtime::Handle>,
 }
 
 impl WorkerPort for ThreadPort {
@@ -61,6 +64,10 @@ impl WorkerPort for ThreadPort {
     fn channel_from(&mut self, edge: EdgeId, from: WorkerId, _: Decoder) -> Box<dyn ParcelReceiver> {
         // Between threads a batch stays what it is.
         Box::new(self.fabric.receiver(edge, from, self.me))
+    }
+
+    fn driver(&mut self) -> Box<dyn Driver> {
+        Box::new(Requests { wake: self.own.wake.clone(), executor: self.requests_on.clone() })
     }
 
     fn now(&self) -> Nanos {

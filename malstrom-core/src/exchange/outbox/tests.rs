@@ -51,6 +51,10 @@ impl WorkerPort for Sent {
         unreachable!("an outbox receives nothing")
     }
 
+    fn driver(&mut self) -> Box<dyn crate::ports::Driver> {
+        unreachable!("nothing is asked here")
+    }
+
     fn now(&self) -> Nanos {
         Nanos(0)
     }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use proptest::prelude::*;
 
@@ -7,7 +8,7 @@ use super::super::{LogEntry, ObjectRef, resolve};
 use super::*;
 
 fn log(entries: impl IntoIterator<Item = (u64, LogEntry)>) -> Vec<ReadEntry> {
-    entries.into_iter().map(|(number, entry)| (number, Ok(entry))).collect()
+    entries.into_iter().map(|(number, entry)| (number, Ok(Rc::new(entry)))).collect()
 }
 
 fn object(generation: u64, snapshot: u64) -> String {
@@ -182,7 +183,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 impl Model {
     fn entries(&self) -> Vec<ReadEntry> {
-        self.log.iter().map(|(number, entry)| (*number, Ok(entry.clone()))).collect()
+        self.log.iter().map(|(number, entry)| (*number, Ok(Rc::new(entry.clone())))).collect()
     }
 
     fn next(&self) -> u64 {

@@ -1,3 +1,5 @@
+use std::rc::Rc;
+
 use proptest::prelude::*;
 
 use super::super::testing::{claim, commit, manifest, savepoint};
@@ -5,7 +7,7 @@ use super::super::{LogEntry, Manifest, newest_generation};
 use super::*;
 
 fn log(entries: impl IntoIterator<Item = (u64, LogEntry)>) -> Vec<ReadEntry> {
-    entries.into_iter().map(|(number, entry)| (number, Ok(entry))).collect()
+    entries.into_iter().map(|(number, entry)| (number, Ok(Rc::new(entry)))).collect()
 }
 
 fn resolved(entries: Vec<ReadEntry>) -> Resolution {
@@ -161,12 +163,12 @@ fn i15_numbers_at_their_end_are_refused() {
     assert!(refused(vec![(0, claim(1)), (u64::MAX, commit(1, 1))]));
 }
 
-fn any_entry() -> impl Strategy<Value = Result<LogEntry, String>> {
+fn any_entry() -> impl Strategy<Value = Result<Rc<LogEntry>, String>> {
     let number = || prop_oneof![4 => 1_u64..5, 1 => any::<u64>()];
     prop_oneof![
-        number().prop_map(|generation| Ok(claim(generation))),
-        (number(), number()).prop_map(|(generation, snapshot)| Ok(commit(generation, snapshot))),
-        (number(), number()).prop_map(|(generation, snapshot)| Ok(savepoint(generation, snapshot))),
+        number().prop_map(|generation| Ok(Rc::new(claim(generation)))),
+        (number(), number()).prop_map(|(generation, snapshot)| Ok(Rc::new(commit(generation, snapshot)))),
+        (number(), number()).prop_map(|(generation, snapshot)| Ok(Rc::new(savepoint(generation, snapshot)))),
         Just(Err("damaged".to_owned())),
     ]
 }
@@ -186,7 +188,7 @@ proptest! {
                 prop_assert!(entry.manifest().is_none_or(|manifest| resolution.next_snapshot > manifest.snapshot));
             }
             for candidate in &resolution.candidates {
-                let before = log.range(..candidate.number).filter_map(|(_, entry)| entry.as_ref().ok());
+                let before = log.range(..candidate.number).filter_map(|(_, entry)| entry.as_deref().ok());
                 let mut before = before.filter_map(LogEntry::manifest);
                 prop_assert!(before.all(|older| older.generation <= candidate.manifest.generation));
             }

@@ -61,7 +61,7 @@ impl Emit<Keyed<u32, u32>> for Out {
 fn pull(inbox: &mut KeyedInbox<u32, u32>) -> Vec<Seen> {
     let mut out = Out::default();
     loop {
-        match inbox.pull(&PullContext { now: Nanos(0) }, &mut out).unwrap() {
+        match inbox.pull(&PullContext::at(Nanos(0)), &mut out).unwrap() {
             Pulled::Worked => {}
             Pulled::Control(control) => out.seen.push(Seen::Control(control)),
             Pulled::Dry(_) => return out.seen,
@@ -87,7 +87,7 @@ fn every_record_is_hinted_once() {
     let (mut inbox, [mut lane]) = made();
     send(&mut lane, &[(HERE, 0); 3 * LOOKAHEAD_RECORDS]);
     let mut out = Out::default();
-    inbox.pull(&PullContext { now: Nanos(0) }, &mut out).unwrap();
+    inbox.pull(&PullContext::at(Nanos(0)), &mut out).unwrap();
     assert_eq!((out.n_hints, out.seen.len()), (3 * LOOKAHEAD_RECORDS, 3 * LOOKAHEAD_RECORDS));
 }
 

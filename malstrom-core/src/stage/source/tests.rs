@@ -53,7 +53,7 @@ fn opened(partitions: &[&str]) -> SourceInlet<Says> {
 }
 
 fn pull(inlet: &mut SourceInlet<Says>, now: u64) -> Pulled {
-    inlet.pull(&PullContext { now: Nanos(now) }, &mut Out).unwrap()
+    inlet.pull(&PullContext::at(Nanos(now)), &mut Out).unwrap()
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn stuck(partitions: &[&str]) -> SourceInlet<Stuck> {
 }
 
 fn next(inlet: &mut SourceInlet<Stuck>) -> Pulled {
-    inlet.pull(&PullContext { now: Nanos(0) }, &mut Out).unwrap()
+    inlet.pull(&PullContext::at(Nanos(0)), &mut Out).unwrap()
 }
 
 fn promise(time: i64) -> Pulled {
@@ -207,7 +207,7 @@ fn i7_a_partition_that_is_quiet_for_a_while_holds_up_the_others_no_longer() {
         let now = turn * (after / 10);
         // Nothing comes from the first any more.
         inlet.partitions[0].status = ReadStatus::Wait(Some(Nanos(1 << 60)));
-        let pulled = inlet.pull(&PullContext { now: Nanos(now) }, &mut Out).unwrap();
+        let pulled = inlet.pull(&PullContext::at(Nanos(now)), &mut Out).unwrap();
         if let Pulled::Control(Control::Watermark(time)) = pulled {
             told.push((time.0, now > after));
         }
@@ -254,7 +254,7 @@ impl Read for OverAt {
 fn i7_what_was_promised_in_a_round_is_told_before_idleness() {
     let mut inlet = SourceInlet::new("over", Over);
     ["70", "32"].iter().for_each(|partition| inlet.open(partition, None).unwrap());
-    let cx = PullContext { now: Nanos(0) };
+    let cx = PullContext::at(Nanos(0));
     let said: Vec<Pulled> = (0..4).map(|_| inlet.pull(&cx, &mut Out).unwrap()).collect();
     let promised = |time| Pulled::Control(Control::Watermark(Timestamp(time)));
     assert_eq!(said, [promised(32), promised(70), Pulled::Control(Control::Idle), Pulled::Dry(None)]);
@@ -264,7 +264,7 @@ fn i7_what_was_promised_in_a_round_is_told_before_idleness() {
 fn i6_a_source_that_has_ended_says_behind_a_route_how_far_it_had_come() {
     let mut inlet = SourceInlet::new("over", Over);
     ["70", "32"].iter().for_each(|partition| inlet.open(partition, None).unwrap());
-    let cx = PullContext { now: Nanos(0) };
+    let cx = PullContext::at(Nanos(0));
     let idle = Pulled::Control(Control::Idle);
     while inlet.pull(&cx, &mut Out).unwrap() != idle {}
     inlet.rerouted();

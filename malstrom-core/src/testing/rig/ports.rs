@@ -1,14 +1,16 @@
 //! The ports of a [`Rig`](super::Rig): queues from which nothing is taken before it is let go.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use super::super::rng::mix;
 use crate::element::Grammar;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, WorkerId};
-use crate::ports::{Nanos, StoreError, WorkerPort};
+use crate::ports::{Driver, Nanos, SendFuture, StoreError, WorkerPort};
 use crate::worker::messages::{Mail, Report, ToWorker};
 
 /// A way that messages go, in order.
@@ -41,6 +43,10 @@ pub(super) struct Net {
     /// What each worker has seen, as a hash: it tells all that can differ between two of its states.
     histories: BTreeMap<WorkerId, u64>,
     current: u64,
+    /// Futures under way, by worker and number.
+    futures: BTreeMap<(WorkerId, u64), SendFuture<'static, ()>>,
+    n_futures: u64,
+    pub(super) now: Nanos,
 }
 
 #[derive(Default)]
@@ -83,6 +89,18 @@ impl Net {
         } else if let Some(message) = self.held.get_mut(&link).and_then(VecDeque::pop_front) {
             self.inboxes.entry(link.receiver()).or_default().push_back(message);
         }
+    }
+
+    /// Drives the future of each worker that it has asked for last; whether there was one.
+    pub(super) fn answer(net: &SharedNet) -> bool {
+        let last: BTreeMap<WorkerId, u64> = net.borrow().futures.keys().copied().collect();
+        for (worker, number) in &last {
+            let Some(mut future) = net.borrow_mut().futures.remove(&(*worker, *number)) else { continue };
+            if future.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
+                net.borrow_mut().futures.insert((*worker, *number), future);
+            }
+        }
+        !last.is_empty()
     }
 
     pub(super) fn send(&mut self, link: Link, message: ToWorker) {
@@ -220,8 +238,40 @@ impl WorkerPort for RigPort {
         Box::new(Receiver { link, net: self.net.clone(), decoder })
     }
 
+    fn driver(&mut self) -> Box<dyn Driver> {
+        Box::new(RigDriver { me: self.me, net: self.net.clone() })
+    }
+
     fn now(&self) -> Nanos {
-        Nanos(0)
+        self.net.borrow().now
+    }
+}
+
+struct RigDriver {
+    me: WorkerId,
+    net: SharedNet,
+}
+
+impl Driver for RigDriver {
+    fn drive(&self, future: SendFuture<'static, ()>) -> Box<dyn Any> {
+        let mut net = self.net.borrow_mut();
+        net.n_acts += 1;
+        net.n_futures += 1;
+        let number = net.n_futures;
+        net.futures.insert((self.me, number), future);
+        Box::new(Wanted { future: (self.me, number), net: self.net.clone() })
+    }
+}
+
+struct Wanted {
+    future: (WorkerId, u64),
+    net: SharedNet,
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        let future = self.net.borrow_mut().futures.remove(&self.future);
+        drop(future);
     }
 }
 

@@ -38,6 +38,7 @@ fn orders() -> Vec<Order> {
         partitions: named([named([None, Some(vec![]), Some(every_byte.clone())]), named([])]),
         sinks: Some(named([vec![every_byte, vec![]], vec![]])),
         watermarks: [("count".to_owned(), Timestamp(-7))].into_iter().collect(),
+        is_newcomer: true,
     };
     let fresh = RestoreOrder { snapshot: None, partitions: IndexMap::new(), sinks: None, ..restore.clone() };
     let step = MoveStep {
