@@ -46,26 +46,26 @@ pub struct KeyedInbox<K, V> {
     n_turns_late: u32,
 }
 
+/// A channel whose type is known.
+type Input<K, V> = Box<dyn Receive<Keyed<K, V>>>;
+
 /// An exchange, and how to read what it brings.
 struct Edge<K, V> {
     id: EdgeId,
     decoder: Decoder,
-    typed: fn(Box<dyn ParcelReceiver>) -> Box<dyn Receive<Keyed<K, V>>>,
+    typed: fn(Box<dyn ParcelReceiver>) -> Input<K, V>,
 }
 
 impl<K: Data, V: Data> KeyedInbox<K, V> {
     pub(crate) fn new(edge: EdgeId, n_bins: u32) -> Self {
-        let typed = |receiver| -> Box<dyn Receive<Keyed<K, V>>> { Box::new(Remote(receiver)) };
+        let typed = |receiver| -> Input<K, V> { Box::new(Remote(receiver)) };
         Self::reading(Some(Edge { id: edge, decoder: decode_batch::<Keyed<K, V>>, typed }), n_bins)
     }
 }
 
 impl<K: 'static, V: 'static> KeyedInbox<K, V> {
     /// Reads stages of the same worker.
-    pub(crate) fn local(
-        inputs: impl IntoIterator<Item = Box<dyn Receive<Keyed<K, V>>>>,
-        n_bins: u32,
-    ) -> Self {
+    pub(crate) fn local(inputs: impl IntoIterator<Item = Input<K, V>>, n_bins: u32) -> Self {
         let mut inbox = Self::reading(None, n_bins);
         inputs.into_iter().for_each(|input| inbox.channels.add(input));
         inbox

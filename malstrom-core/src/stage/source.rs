@@ -5,7 +5,8 @@
 //! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
 //! 3. A partition that has had nothing for a while is left out: it holds the others up no longer, except before the end of
 //!    event time.
-//! 4. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
+//! 4. A source of which nothing is left to read says the greatest that any of its partitions has promised, and is idle.
+//! 5. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -123,10 +124,25 @@ impl<S: Source> SourceInlet<S> {
         let since = *self.quiet_since.get_or_insert(now);
         let idle_at = since.after(IDLE_AFTER);
         if now >= idle_at || self.is_exhausted() {
+            if let Some(time) = self.last_promise() {
+                self.watermark = time;
+                return Pulled::Control(Control::Watermark(time));
+            }
             self.is_idle = true;
             return Pulled::Control(Control::Idle);
         }
         Pulled::Dry(earliest(wake_at, idle_at))
+    }
+
+    /// How far event time has come in a source of which nothing is left to read, if it has not said so. It follows from the
+    /// positions alone, so it is the same wherever the partitions are, and whoever joins later hears it too: workers that
+    /// take the greatest promise of channels that are all idle agree.
+    fn last_promise(&self) -> Option<Timestamp> {
+        if !self.is_exhausted() || mutant::is(Mutant::LastPromiseUnsaid) {
+            return None;
+        }
+        let promises = self.partitions.iter().filter_map(|partition| partition.reader.watermark());
+        promises.filter(|time| *time < Timestamp::MAX).max().filter(|time| *time > self.watermark)
     }
 
     fn encode_position(&self, partition: &Partition<S::Reader>) -> Result<Vec<u8>, StageError> {

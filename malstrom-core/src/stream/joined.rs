@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::{KeyedStream, Stream};
+use super::{KeyedSides, KeyedStream, Stream};
 use crate::element::{Either, Keyed};
 use crate::exchange::{Data, Lane, local_channel};
 use crate::operators::{
@@ -231,13 +231,12 @@ macro_rules! combine {
             }
 
             /// Like [`combine`](Self::combine), and gives the late rows as a stream of their own.
-            #[expect(clippy::type_complexity, reason = "a stream's type spells out what it carries")]
             #[track_caller]
             pub fn combine_with_late<K, L, R, T, F>(
                 self,
                 name: &str,
                 combine: F,
-            ) -> (KeyedStream<KeyedInbox<K, T>>, KeyedStream<KeyedInbox<K, Either<L, R>>>)
+            ) -> KeyedSides<K, T, Either<L, R>>
             where
                 K: StateKey,
                 L: Data,

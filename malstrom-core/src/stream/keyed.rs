@@ -293,12 +293,8 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
     /// ```
     #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
     #[track_caller]
-    pub fn deduplicate(
-        self,
-        name: &str,
-        within: Ttl,
-    ) -> KeyedStream<Then<P, Deduplicate<K, (), fn(&V) -> ()>>> {
-        self.deduplicate_by(name, within, |_| ())
+    pub fn deduplicate(self, name: &str, within: Ttl) -> KeyedStream<Then<P, Deduplicate<K, (), fn(&V)>>> {
+        self.deduplicate_by(name, within, nothing::<V> as fn(&V))
     }
 
     /// Like [`deduplicate`](Self::deduplicate), of the records for which `what` gives the same.
@@ -488,6 +484,9 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
         self.into_pairs().for_each(name, take);
     }
 }
+
+/// What all records of a key have in common.
+fn nothing<V>(_: &V) {}
 
 impl<P> fmt::Debug for KeyedStream<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,4 +17,5 @@ pub use job::{BuildError, Dataflow, Job};
 pub use joined::{JoinPipe, Joined};
 pub use keyed::KeyedStream;
 pub use plain::Stream;
+pub use sides::KeyedSides;
 pub use windowed::{CombinedPipe, Windowed, WindowedBy};

@@ -9,6 +9,9 @@ use crate::exchange::{Lane, local_channel};
 use crate::stage::{Fork, Inbox, KeyedInbox, Pipe};
 use crate::state::StateKey;
 
+/// Two streams with a key, and with values of different types.
+pub type KeyedSides<K, A, B> = (KeyedStream<KeyedInbox<K, A>>, KeyedStream<KeyedInbox<K, B>>);
+
 impl<A: 'static, B: 'static, P: Pipe<Item = Either<A, B>>> Stream<P> {
     /// Takes the stream apart into two, each with a type of its own.
     ///
@@ -105,7 +108,7 @@ where
     /// # Ok::<(), malstrom_core::stream::BuildError>(())
     /// ```
     #[track_caller]
-    pub fn fork(self) -> (KeyedStream<KeyedInbox<K, A>>, KeyedStream<KeyedInbox<K, B>>) {
+    pub fn fork(self) -> KeyedSides<K, A, B> {
         let either = self.into_plain().map(|Keyed { hash, key, value }| match value {
             Either::Left(value) => Either::Left(Keyed { hash, key, value }),
             Either::Right(value) => Either::Right(Keyed { hash, key, value }),
@@ -123,7 +126,7 @@ where
 {
     /// Takes a stream behind an exchange apart into two that are still partitioned by the key.
     #[track_caller]
-    pub(super) fn fork_keyed(self) -> (KeyedStream<KeyedInbox<K, A>>, KeyedStream<KeyedInbox<K, B>>) {
+    pub(super) fn fork_keyed(self) -> KeyedSides<K, A, B> {
         let job = self.job().clone();
         let n_bins = job.n_bins();
         let (left, left_end) = local_channel();

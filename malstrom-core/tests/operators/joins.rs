@@ -2,7 +2,7 @@
 
 use malstrom_core::element::{Either, Keyed};
 use malstrom_core::stage::KeyedInbox;
-use malstrom_core::stream::KeyedStream;
+use malstrom_core::stream::{KeyedSides, KeyedStream};
 use malstrom_core::time::windows::{Session, Sliding, Tumbling};
 
 use super::*;
@@ -15,9 +15,7 @@ fn sides(numbers: Source) -> KeyedStream<impl Pipe<Item = Keyed<u64, Two>>> {
 }
 
 /// The same, each side over an exchange of its own.
-fn two_streams(
-    numbers: Source,
-) -> (KeyedStream<impl Pipe<Item = Keyed<u64, u64>>>, KeyedStream<impl Pipe<Item = Keyed<u64, u64>>>) {
+fn two_streams(numbers: Source) -> KeyedSides<u64, u64, u64> {
     let [even, odd] = numbers.split(|n| (n % 2) as usize);
     (even.key_by(|n| n / 2 % 2), odd.key_by(|n| n / 2 % 2))
 }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::timeline::Timeline;
-use super::{JoinHow, JoinOut, JoinRows, Results, is_earlier};
+use super::{JoinHow, JoinOut, JoinRows, Results, has_come, is_earlier};
 use crate::element::{Either, Keyed, Record, Timestamp};
 use crate::exchange::Data;
 use crate::limits::TIMERS_FIRED_SLICE;
@@ -88,7 +88,7 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> IntervalJoin<K, L, R, 
 
     fn fire(&mut self, hash: u64, key: &K, out: &mut impl Emit<JoinOut<K, L, R, F::Out>>) {
         let now = self.state.now().0;
-        if !self.state.keyed().get(hash, key).is_some_and(|waiting| waiting.armed <= Some(now)) {
+        if !self.state.get(hash, key).is_some_and(|waiting| has_come(waiting.armed, now)) {
             return;
         }
         let Some(waiting) = self.state.keyed().get_mut(hash, key) else { return };

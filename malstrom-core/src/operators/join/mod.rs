@@ -162,7 +162,15 @@ impl<K: Clone, E> Results<'_, K, E> {
     }
 }
 
+/// Whether anything is due by now.
+fn has_come(armed: Option<i64>, now: i64) -> bool {
+    armed.is_some_and(|armed| armed <= now)
+}
+
 /// Whether what is due then must be taken note of: nothing was due before, or only later.
 fn is_earlier(due: Option<i64>, armed: Option<i64>) -> bool {
     due.is_some_and(|due| armed.is_none_or(|armed| due < armed))
 }
+
+#[cfg(test)]
+mod tests;

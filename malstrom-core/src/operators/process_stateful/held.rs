@@ -119,7 +119,7 @@ impl<K: StateKey, C: Entries> Table<K, C> {
     }
 
     fn forget(&mut self, now: Due, due: Due, hash: u64, key: K) {
-        if !self.state.get(hash, &key).is_some_and(|held| held.armed == Some(due)) {
+        if self.state.get(hash, &key).is_none_or(|held| held.armed != Some(due)) {
             return;
         }
         let Some(held) = self.state.keyed().get_mut(hash, &key) else { return };

@@ -255,9 +255,22 @@ fn i7_what_was_promised_in_a_round_is_told_before_idleness() {
     let mut inlet = SourceInlet::new("over", Over);
     ["70", "32"].iter().for_each(|partition| inlet.open(partition, None).unwrap());
     let cx = PullContext::at(Nanos(0));
-    let said: Vec<Pulled> = (0..3).map(|_| inlet.pull(&cx, &mut Out).unwrap()).collect();
-    let promised = Pulled::Control(Control::Watermark(Timestamp(32)));
-    assert_eq!(said, [promised, Pulled::Control(Control::Idle), Pulled::Dry(None)]);
+    let said: Vec<Pulled> = (0..4).map(|_| inlet.pull(&cx, &mut Out).unwrap()).collect();
+    let promised = |time| Pulled::Control(Control::Watermark(Timestamp(time)));
+    assert_eq!(said, [promised(32), promised(70), Pulled::Control(Control::Idle), Pulled::Dry(None)]);
+}
+
+#[test]
+fn i6_a_source_that_has_ended_says_behind_a_route_how_far_it_had_come() {
+    let mut inlet = SourceInlet::new("over", Over);
+    ["70", "32"].iter().for_each(|partition| inlet.open(partition, None).unwrap());
+    let cx = PullContext::at(Nanos(0));
+    let idle = Pulled::Control(Control::Idle);
+    while inlet.pull(&cx, &mut Out).unwrap() != idle {}
+    inlet.rerouted();
+    let promised = Pulled::Control(Control::Watermark(Timestamp(70)));
+    let again: Vec<Pulled> = (0..2).map(|_| inlet.pull(&cx, &mut Out).unwrap()).collect();
+    assert_eq!(again, [promised, idle]);
 }
 
 #[test]
