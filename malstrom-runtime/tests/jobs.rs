@@ -598,3 +598,67 @@ fn a_request_that_panics_fails_the_job_by_name() {
     let error = job.run().unwrap_err().to_string();
     assert!(error.contains("`asked` failed"), "{error}");
 }
+
+/// Asks about 200 numbers by key, of a service that answers only while it is open.
+fn asks_by_key(
+    store: &MemoryStore,
+    n_workers: u32,
+    is_open: bool,
+    n_asked: &Arc<AtomicU64>,
+    collected: &Collected<u64>,
+) -> RunnableJob {
+    let (n_asked, collected) = (n_asked.clone(), collected.clone());
+    let ask = move |n: u64| {
+        n_asked.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if !is_open {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, BoxError>(n + 1000)
+        }
+    };
+    MultiThread::builder()
+        .job("asks", move |job: &Job| {
+            let ask = ask.clone();
+            // As long as the service is closed the job does not end by itself.
+            let text = ZipfText::new(500).partitions(1).rate(1000);
+            let text = if is_open { text.words(1) } else { text };
+            let none = job.source("text", text).filter(|_| false).map(|_| 0);
+            job.source("numbers", from_iters(2, |p| (0..200_u64).filter(move |n| n % 2 == p as u64)))
+                .union(none)
+                .key_by(|n| n % 50)
+                .map_async("ask", AsyncOptions::new().concurrency(500).no_timeout(), move |_, n| ask(n))
+                .map(|(_, answer)| answer.unwrap())
+                .transactional_sink("out", collected.sink());
+        })
+        .workers(n_workers)
+        .bins(32)
+        .snapshot_store(Arc::new(store.clone()))
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn records_that_wait_for_a_service_hold_up_no_rescale_and_no_snapshot_and_are_asked_again() {
+    let (store, n_asked, collected) = (MemoryStore::default(), Arc::new(AtomicU64::new(0)), Collected::new());
+    let running = asks_by_key(&store, 2, false, &n_asked, &collected).start().unwrap();
+    let n_asked_is = |n: u64| {
+        while n_asked.load(Ordering::SeqCst) < n {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    n_asked_is(200);
+    running.api().rescale(3).unwrap();
+    running.api().snapshot().unwrap();
+    let snapshot = running.api().suspend().unwrap().id;
+    assert_eq!(running.wait().unwrap().completion, Completion::Suspended);
+    assert!(collected.take().is_empty());
+    let before = n_asked.load(Ordering::SeqCst);
+    assert!(before > 200, "what moved was asked again");
+    let outcome = asks_by_key(&store, 5, true, &n_asked, &collected).run().unwrap();
+    assert_eq!((outcome.resumed_from, outcome.completion), (Some(snapshot), Completion::Finished));
+    assert_eq!(n_asked.load(Ordering::SeqCst), before + 200, "each was asked once more");
+    let mut answers = collected.take();
+    answers.sort_unstable();
+    assert_eq!(answers, (1000..1200).collect::<Vec<u64>>());
+}

@@ -184,6 +184,7 @@ impl World {
         core.after(Duration::from_millis(1), Event::Launch);
         self.calm_at = core.now;
         drop(core);
+        self.n_no_start = 0;
         self.context.rewind();
         self.is_launching = true;
         self.end = None;

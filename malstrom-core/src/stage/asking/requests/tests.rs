@@ -25,6 +25,7 @@ impl Driver for ByHand {
     }
 }
 
+type Settled = (u64, u32, Result<&'static str, AsyncError<&'static str>>);
 type Tried = Requests<u64, &'static str, &'static str>;
 
 fn options() -> AsyncOptions {
@@ -53,10 +54,7 @@ fn ask(requests: &mut Tried, millis: u64, result: Result<&'static str, &'static 
 }
 
 /// Numbers and results of what is done by then.
-fn settled(
-    requests: &mut Tried,
-    millis: u64,
-) -> Vec<(u64, u32, Result<&'static str, AsyncError<&'static str>>)> {
+fn settled(requests: &mut Tried, millis: u64) -> Vec<Settled> {
     let done = requests.settle(at(millis)).unwrap();
     done.into_iter().map(|done| (done.place.number, done.n_attempts, done.result)).collect()
 }
