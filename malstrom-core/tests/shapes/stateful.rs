@@ -13,7 +13,7 @@ use super::timed::HasTime;
 struct Keeper;
 
 impl StatefulOperator<(u64, u32), Item> for Keeper {
-    type States = (Value<u64>, List<u64>, MapState<u64, u64>, Value<u64>);
+    type States = (Value<u64>, List<(i64, u64)>, MapState<u64, u64>, Value<u64>);
     type Out = Either<Output, Output>;
 
     fn states(&self) -> Self::States {
@@ -41,8 +41,8 @@ impl StatefulOperator<(u64, u32), Item> for Keeper {
                 *sum
             },
         );
-        recent.push(item.number);
-        for number in recent.iter() {
+        recent.push((time.0, item.number));
+        for (_, number) in recent.iter() {
             value = value.wrapping_mul(31).wrapping_add(*number);
         }
         value = value.wrapping_add(digits.insert(item.number % 4, item.number).unwrap_or(5));
@@ -58,17 +58,17 @@ impl StatefulOperator<(u64, u32), Item> for Keeper {
     fn on_timer(
         &mut self,
         key: &(u64, u32),
-        (mut sum, recent, digits, _): OfKey<'_, (u64, u32), Self::States>,
+        (_, recent, _, _): OfKey<'_, (u64, u32), Self::States>,
         due: Due,
         _: &mut Timers<'_>,
         out: &mut impl Emit<Self::Out>,
     ) {
         let Due::Event(time) = due else { return };
-        let mut value = sum.take().unwrap_or(3);
-        for (digit, number) in digits.iter() {
-            value = value.wrapping_mul(37).wrapping_add(*digit ^ *number);
+        // Later records may have come or not; earlier ones have.
+        let mut value = 3_u64;
+        for (_, number) in recent.iter().filter(|(at, _)| *at < time.0) {
+            value = value.wrapping_mul(37).wrapping_add(*number);
         }
-        value = value.wrapping_add(recent.iter().count() as u64);
         let output = Output { key: key.0, partition: key.1, seq: time.0.unsigned_abs(), value };
         out.emit(Record::at(time, Either::Right(output)));
     }
