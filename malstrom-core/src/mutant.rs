@@ -89,7 +89,7 @@ mutants! {
     FloorForgotten: "what operators were told of event time is not restored",
     PendingUnsaved: "records that wait for answers are not in a snapshot",
     PendingOvertaken: "a watermark overtakes records that wait for answers",
-    PendingEarly: "requests of a bin that came before the cut are made and answered before it",
+    PendingForgotten: "requests of records that come with their bin are not made again",
     BatchHeld: "records of a batch without a key are held back at a barrier",
     CopyUnawaited: "a newcomer begins without the broadcast state that there was",
     PendingEnded: "the stream ends before all answers are there",
