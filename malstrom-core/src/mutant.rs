@@ -97,7 +97,7 @@ mutants! {
     ExpiryLost: "an entry that is written again is forgotten when it would have been without",
     PendingUnsaved: "records that wait for answers are not in a snapshot",
     PendingOvertaken: "a watermark overtakes records that wait for answers",
-    PendingEarly: "requests of a bin that came before the cut are made and answered before it",
+    PendingForgotten: "requests of records that come with their bin are not made again",
     BatchHeld: "records of a batch without a key are held back at a barrier",
     CopyUnawaited: "a newcomer begins without the broadcast state that there was",
     PendingEnded: "the stream ends before all answers are there",

@@ -114,11 +114,13 @@ where
         let arrivals = self.pipe.inlet().arrivals();
         let (has_early, is_complete) =
             arrivals.map_or((false, true), |arrivals| (arrivals.has_early(), arrivals.n_missing() == 0));
-        if self.state.has_arrived() && (!has_early || mutant::is(Mutant::PendingEarly)) {
+        if self.state.has_arrived() && !has_early {
             mark::hit(Mark::PendingArrived);
             for (place, behind) in self.state.take_arrived() {
-                self.gate.hold_behind(behind);
-                self.requests.add(place, behind);
+                if !mutant::is(Mutant::PendingForgotten) {
+                    self.gate.hold_behind(behind);
+                    self.requests.add(place, behind);
+                }
             }
         }
         is_complete
@@ -314,3 +316,6 @@ where
         self.state.prefetch(upcoming.hash);
     }
 }
+
+#[cfg(test)]
+mod tests;
