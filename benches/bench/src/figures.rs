@@ -125,7 +125,7 @@ mod tests {
         };
         let (fast, slow) = (series(&[1.0, 10.0, 1.0]), series(&[2.0, 20.0, 2.0]));
         assert_eq!(fast.ratio_to(&slow), Some(Spread { median: 2.0, min: 2.0, max: 2.0 }));
-        assert!(disagreement(&[fast.clone()]).is_some());
+        assert!(disagreement(std::slice::from_ref(&fast)).is_some());
         assert_eq!(disagreement(&[series(&[1.0]), series(&[1.0])]), None);
     }
 }

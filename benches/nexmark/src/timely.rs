@@ -443,10 +443,10 @@ fn q11(events: Stream<'_, Event>) -> Stream<'_, (u64, u64, i64, i64)> {
                 for bidder in bidders {
                     let Some(sessions) = table.get_mut(&bidder) else { continue };
                     sessions.retain(|(start, end, n)| {
-                        if *end <= at {
-                            if let Some(capability) = &capability {
-                                output.session(capability).give((bidder, *n, *start, *end));
-                            }
+                        if *end <= at
+                            && let Some(capability) = &capability
+                        {
+                            output.session(capability).give((bidder, *n, *start, *end));
                         }
                         *end > at
                     });

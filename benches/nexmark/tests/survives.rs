@@ -1,6 +1,8 @@
 //! Starts the real program, rescales it under load, suspends it, kills it and resumes it: what its transactional output
 //! holds in the end is what a run without any of that gives.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

@@ -126,8 +126,7 @@ pub(super) fn q15<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     let days = news.window_all(Tumbling::of(DAY_MS)).aggregate("days", Count).into_pairs();
     out.write(days.map(|(_, day)| {
         let [b, p, a] = day.value.n;
-        let row = (day.start.0, b[3], b[0], b[1], b[2], p[3], p[0], p[1], p[2], a[3], a[0], a[1], a[2]);
-        row
+        (day.start.0, b[3], b[0], b[1], b[2], p[3], p[0], p[1], p[2], a[3], a[0], a[1], a[2])
     }));
 }
 
