@@ -46,8 +46,7 @@ pub use map_async::{AsyncError, AsyncOptions, Unanswered};
 pub use map_with_state::MapWithState;
 pub use process::{KeyedOperator, Process, ProcessFn};
 pub use process_stateful::{
-    At, List, ListOf, Map as MapState, MapOf, OfKey, ProcessStateful, StatefulOperator, States, Value,
-    ValueOf,
+    At, List, ListOf, MapOf, MapState, OfKey, ProcessStateful, StatefulOperator, States, Value, ValueOf,
 };
 pub use process_timed::{ProcessTimed, TimedOperator, Timers};
 pub use rate_limit::RateLimit;

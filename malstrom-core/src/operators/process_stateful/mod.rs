@@ -8,7 +8,7 @@ pub(super) mod held;
 mod states;
 
 pub use held::At;
-pub use states::{List, ListOf, Map, MapOf, States, Value, ValueOf};
+pub use states::{List, ListOf, MapOf, MapState, States, Value, ValueOf};
 
 use super::process_timed::{Kept, Timers};
 use super::{Emit, Operator, WithKey};
@@ -28,17 +28,17 @@ pub type OfKey<'a, K, S> = <S as States<K>>::OfKey<'a>;
 /// ```
 /// use std::time::Duration;
 /// use malstrom_core::element::{Either, Record};
-/// use malstrom_core::operators::{Discard, Emit, Map, OfKey, StatefulOperator, Timers, Value, from_iter};
+/// use malstrom_core::operators::{Discard, Emit, MapState, OfKey, StatefulOperator, Timers, Value, from_iter};
 /// use malstrom_core::time::{Due, Ttl};
 ///
 /// /// Passes on how often each word came. Tells, beside, of a word that comes twice within ten units of event time.
 /// struct Words;
 /// impl StatefulOperator<u64, String> for Words {
-///     type States = (Value<u64>, Map<String, ()>);
+///     type States = (Value<u64>, MapState<String, ()>);
 ///     type Out = Either<u64, String>;
 ///
 ///     fn states(&self) -> Self::States {
-///         (Value::named("count"), Map::named("recent").ttl(Ttl::event_time(10)))
+///         (Value::named("count"), MapState::named("recent").ttl(Ttl::event_time(10)))
 ///     }
 ///
 ///     fn process(

@@ -10,7 +10,7 @@ use crate::ports::Nanos;
 use crate::state::{StateKey, StateVisitor};
 use crate::time::Ttl;
 
-/// Named states: [`Value`], [`List`] or [`Map`], or several of these as a tuple.
+/// Named states: [`Value`], [`List`] or [`MapState`], or several of these as a tuple.
 pub trait States<K: StateKey>: 'static {
     /// What the engine keeps of them.
     #[doc(hidden)]
@@ -117,7 +117,7 @@ declared!(
 );
 declared!(
     /// A map for each key.
-    Map<M: Ord, T>, BTreeMap<M, Entry<T>>, MapOf
+    MapState<M: Ord, T>, BTreeMap<M, Entry<T>>, MapOf
 );
 
 /// The value of one key.
