@@ -88,6 +88,7 @@ mutants! {
     LatenessIgnored: "a record that is late opens its session again",
     FloorForgotten: "what operators were told of event time is not restored",
     NewcomerUnaware: "a newcomer is told that a channel is idle and not how far it had come (seed 105/16 in its time)",
+    NewcomerBehind: "a newcomer is not told how far the others had merged event time (seed 2380/16)",
     LastPromiseUnsaid: "a source that has ended does not say behind a route how far it had come (seeds 2380/16, 2380/18)",
     JoinRowDroppedEarly: "a join drops a row when a partner of it can still come at the last time it could",
     MatchForgotten: "an outer join tells a row as alone that had a partner",

@@ -102,6 +102,18 @@ impl<T> Channels<T> {
         self.watermark
     }
 
+    /// Whether all that have not ended are idle, and that has been told or is due.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_idle
+    }
+
+    /// The merged watermark is at least this; whether that was news.
+    pub(crate) fn raise(&mut self, time: Timestamp) -> bool {
+        let is_news = time > self.watermark;
+        self.watermark = self.watermark.max(time);
+        is_news
+    }
+
     /// Behind the barrier of a route: lets the merged watermark begin anew, from whatever the channels say next.
     pub(crate) fn forget_watermark(&mut self) {
         self.watermark = Timestamp::MIN;

@@ -7,7 +7,9 @@
 //! 3. While a bin is on its way, watermarks and idleness are held, so that no timer fires before the records it waits for.
 //!    They are held where the barrier of the route left them; it has also ended the idleness of whoever reads this stage.
 //! 4. What is kept aside is bounded: past the bound nothing more is read until a bin arrives.
-//! 5. Behind the barrier of a route the merged watermark is announced again. It holds, whatever partitions moved: while
+//! 5. A worker that comes to a running job hears what its channels promise now, and not how far the others had come by what
+//!    was promised before: it is told, and its first step is not done before.
+//! 6. Behind the barrier of a route the merged watermark is announced again. It holds, whatever partitions moved: while
 //!    a partition was read before the barrier, the channel of its reader counted it.
 //! 6. Bins of a stage behind others of the same worker move like any: each such stage keeps state of its own, which comes
 //!    when it comes, so records for it are kept aside here too.
@@ -42,6 +44,10 @@ pub struct KeyedInbox<K, V> {
     /// The last watermark passed on, and what it was when the first bin of the step was missing.
     told: Timestamp,
     told_at_cut: Timestamp,
+    /// Whether the watermark that the other workers have merged is still to be told to this one.
+    is_behind: bool,
+    /// That watermark, until it has been passed on.
+    floor: Timestamp,
     /// Turns by which a mutant works on records kept aside too late.
     n_turns_late: u32,
 }
@@ -84,6 +90,8 @@ impl<K: 'static, V: 'static> KeyedInbox<K, V> {
             holds_idle: false,
             told: Timestamp::MIN,
             told_at_cut: Timestamp::MIN,
+            is_behind: false,
+            floor: Timestamp::MIN,
             n_turns_late: 0,
         }
     }
@@ -100,6 +108,19 @@ impl<K: 'static, V: 'static> KeyedInbox<K, V> {
             }
             out.emit(record);
         });
+    }
+
+    /// Passes on what the others had merged, once there are no records that it could overtake.
+    #[inline]
+    fn reach_floor(&mut self) {
+        if self.floor > Timestamp::MIN && self.early.is_empty() {
+            let floor = std::mem::replace(&mut self.floor, Timestamp::MIN);
+            if self.channels.raise(floor) {
+                mark::hit(Mark::NewcomerCaughtUp);
+                self.held = self.held.max(Some(floor));
+                self.holds_idle |= self.channels.is_idle();
+            }
+        }
     }
 
     #[cold]
@@ -143,6 +164,7 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
             return Ok(Pulled::Worked);
         }
         if self.missing.is_empty() {
+            self.reach_floor();
             if let Some(time) = self.held.take() {
                 self.told = time;
                 return Ok(Pulled::Control(Control::Watermark(time)));
@@ -168,12 +190,12 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
                 self.holds_idle = true;
                 Ok(Pulled::Worked)
             }
-            Arrival::Control(control) => {
-                if let Control::Watermark(time) = control {
-                    self.told = time;
-                }
-                Ok(Pulled::Control(control))
+            Arrival::Control(Control::Watermark(time)) => {
+                // What was merged before the others were caught up with may still come.
+                self.told = time.max(self.told);
+                Ok(Pulled::Control(Control::Watermark(self.told)))
             }
+            Arrival::Control(control) => Ok(Pulled::Control(control)),
             Arrival::Batch(mut batch, from) => {
                 if self.missing.is_empty() {
                     Self::work(&mut batch, out);
@@ -238,11 +260,25 @@ impl<K: 'static, V: 'static> Arrivals for KeyedInbox<K, V> {
     }
 
     fn n_missing(&self) -> usize {
-        self.missing.len()
+        self.missing.len() + usize::from(self.is_behind)
     }
 
     fn has_early(&self) -> bool {
         !self.early.is_empty()
+    }
+
+    fn merged(&self) -> Timestamp {
+        self.channels.watermark()
+    }
+
+    fn await_merged(&mut self) {
+        self.is_behind = !mutant::is(Mutant::NewcomerBehind);
+    }
+
+    fn catch_up(&mut self, merged: Timestamp) {
+        if std::mem::take(&mut self.is_behind) {
+            self.floor = merged;
+        }
     }
 }
 

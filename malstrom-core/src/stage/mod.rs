@@ -332,6 +332,12 @@ pub trait Arrivals {
     fn n_missing(&self) -> usize;
     /// Whether a bin's state is in place that does not belong to this worker yet, since the cut is still to come.
     fn has_early(&self) -> bool;
+    /// The merged watermark, which a worker that comes to a running job cannot know from what it hears.
+    fn merged(&self) -> Timestamp;
+    /// This worker comes to a running job: something is missing until it has been told the others' merged watermark.
+    fn await_merged(&mut self);
+    /// What that was when they were at the cut of this worker's first route.
+    fn catch_up(&mut self, merged: Timestamp);
 }
 
 /// Where a stage ends.

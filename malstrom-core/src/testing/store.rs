@@ -247,7 +247,10 @@ impl Objects {
         self.is_damaged = true;
         // A claim that vanishes before there is a commit takes with it that there ever was a generation: the next coordinator
         // begins again with the first, and nobody could tell.
-        let may_be_lost = may_be_lost && (!is_claim || n_commits > 0);
+        // One whose put is still to take effect once more would come back, as no store that loses an object would have it.
+        let is_put = |call: &Call| matches!(&call.ask, Ask::PutNew(of, _) if *of == path) && !call.is_applied;
+        let is_under_way = self.calls.values().any(is_put);
+        let may_be_lost = may_be_lost && !is_under_way && (!is_claim || n_commits > 0);
         let how = self.rng.below(if may_be_lost { 4 } else { 3 });
         let (bytes, _) = self.objects.get_mut(&path)?;
         let at = self.rng.below(bytes.len() as u64) as usize;

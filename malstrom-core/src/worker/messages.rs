@@ -251,10 +251,12 @@ pub enum Cargo {
         /// state, if it has any.
         states: Vec<(SnapshotId, Option<Vec<u8>>)>,
     },
-    /// The states of one stage that every worker has, for a newcomer.
+    /// What every worker has of one stage, for a newcomer.
     Copies {
         /// The stage.
         stage: StageId,
+        /// The merged watermark at the cut, if the stage keeps state by key.
+        merged: Option<Timestamp>,
         /// For each such state of the stage in order, its encoded form.
         states: Vec<Vec<u8>>,
     },

@@ -115,7 +115,7 @@ impl Worker {
         self.inform(stage, version)
     }
 
-    /// Sends the states that every worker has to those who came since, as they are at the cut.
+    /// Sends the states that every worker has, and the merged watermark, to those who came since, as they are at the cut.
     fn inform(&mut self, stage: usize, version: RouteVersion) -> Result<(), WorkerError> {
         if self.me != WorkerId(0) || self.n_informed >= self.n_workers {
             return Ok(());
@@ -129,11 +129,15 @@ impl Worker {
             None => {}
         });
         failed.map_or(Ok(()), Err)?;
+        let merged = self.stages[stage].inlet().arrivals().map(|arrivals| arrivals.merged());
         if !states.is_empty() {
             mark::hit(Mark::NewcomerInformed);
-            for to in (self.n_informed..self.n_workers).map(WorkerId) {
-                self.mail(to, version, Cargo::Copies { stage: stage_id(stage), states: states.clone() });
-            }
+        } else if merged.is_none() {
+            return Ok(());
+        }
+        for to in (self.n_informed..self.n_workers).map(WorkerId) {
+            let cargo = Cargo::Copies { stage: stage_id(stage), merged, states: states.clone() };
+            self.mail(to, version, cargo);
         }
         Ok(())
     }
@@ -157,7 +161,7 @@ impl Worker {
                 }
                 failed.map_or(Ok(()), Err)
             }
-            Cargo::Copies { stage, states } => {
+            Cargo::Copies { stage, merged, states } => {
                 let stage = self.stages.get_mut(stage.0 as usize).ok_or_else(|| {
                     WorkerError::Protocol(format!("mail for {stage}, which does not exist"))
                 })?;
@@ -170,6 +174,9 @@ impl Worker {
                         failed = Some(WorkerError::State { operator: state.name().to_owned(), error });
                     }
                 });
+                if let (Some(arrivals), Some(merged)) = (stage.inlet().arrivals(), merged) {
+                    arrivals.catch_up(merged);
+                }
                 failed.map_or(Ok(()), Err)
             }
             Cargo::Partition { source, partition, position } => {

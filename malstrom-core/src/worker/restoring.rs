@@ -51,7 +51,13 @@ impl Worker {
                 }
             });
         }
-        if !order.is_newcomer {
+        if order.is_newcomer {
+            for stage in &mut self.stages {
+                if let Some(arrivals) = stage.inlet().arrivals() {
+                    arrivals.await_merged();
+                }
+            }
+        } else {
             self.n_informed = self.n_workers;
         }
         match extents(&mut order) {

@@ -54,6 +54,11 @@ impl Arrivals for Before {
     fn has_early(&self) -> bool {
         self.has_early
     }
+    fn merged(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+    fn await_merged(&mut self) {}
+    fn catch_up(&mut self, _: Timestamp) {}
 }
 
 /// Answers all that was asked when it is told to.

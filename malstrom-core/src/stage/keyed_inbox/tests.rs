@@ -237,3 +237,26 @@ fn rule_3_a_stage_that_was_idle_when_a_bin_set_out_is_idle_again_only_when_it_is
     inbox.arrived(bin(AWAY));
     assert_eq!(pull(&mut inbox), [Seen::Record(AWAY, 0), Seen::Control(Control::Idle)]);
 }
+
+#[test]
+fn rule_5_a_newcomer_comes_as_far_as_the_others_had_and_takes_nothing_back() {
+    let (mut inbox, [mut one, mut two]) = made();
+    inbox.await_merged();
+    inbox.expect(&[bin(AWAY)]);
+    one.control(watermark(20));
+    one.control(Control::Idle);
+    two.control(Control::Idle);
+    send(&mut two, &[(AWAY, 1)]);
+    two.control(Control::Idle);
+    inbox.arrived(bin(AWAY));
+    assert_eq!(inbox.n_missing(), 1, "it does not know yet how far they had come");
+    assert_eq!(pull(&mut inbox)[..2], [Seen::Control(watermark(20)), Seen::Control(Control::Idle)]);
+    inbox.catch_up(Timestamp(90));
+    assert_eq!((inbox.n_missing(), inbox.merged()), (0, Timestamp::MIN.max(Timestamp(20))));
+    assert_eq!(pull(&mut inbox), [Seen::Control(watermark(90)), Seen::Control(Control::Idle)]);
+    two.control(watermark(50));
+    assert!(!pull(&mut inbox).contains(&Seen::Control(watermark(50))));
+    one.control(watermark(95));
+    two.control(watermark(99));
+    assert_eq!(pull(&mut inbox).last(), Some(&Seen::Control(watermark(95))));
+}
