@@ -7,7 +7,8 @@
 //!    When the last one becomes idle it is the greatest of all: it does not depend on which of them was idle first, so
 //!    all workers that read the same channels agree.
 //! 3. An ended channel holds up neither barriers nor watermarks. The end of event time is not reached before every channel
-//!    has reached it, idle or not: behind it a record would be late for ever, and its timers would never fire.
+//!    has reached it, idle or not: behind it a record would be late for ever, and its timers would never fire. A channel that
+//!    waits there counts with what it promised before, whenever the others become idle.
 //! 4. Suspension and the end are passed on when every channel has said so.
 //! 5. When all are at the barrier of a route, every channel's promise and idleness are void: the merged watermark stays
 //!    where it is until every channel has said again what it promises, or that it is idle.
@@ -43,6 +44,8 @@ struct Channel<T> {
     input: Box<dyn Receive<T>>,
     at: At,
     watermark: Timestamp,
+    /// The last watermark before the end of event time.
+    promised: Timestamp,
     is_idle: bool,
 }
 
@@ -74,13 +77,25 @@ impl<T> Channels<T> {
     /// others' watermarks wait for it.
     pub(crate) fn add(&mut self, input: Box<dyn Receive<T>>) {
         let is_idle = mutant::is(Mutant::SilentIdle);
-        self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle });
+        self.channels.push(Channel {
+            input,
+            at: At::Open,
+            watermark: Timestamp::MIN,
+            promised: Timestamp::MIN,
+            is_idle,
+        });
     }
 
     /// Adds a channel to a stage that runs already. Its sender has nothing before a route gives it something, so it is
     /// idle until it says otherwise.
     pub(crate) fn add_newcomer(&mut self, input: Box<dyn Receive<T>>) {
-        self.channels.push(Channel { input, at: At::Open, watermark: Timestamp::MIN, is_idle: true });
+        self.channels.push(Channel {
+            input,
+            at: At::Open,
+            watermark: Timestamp::MIN,
+            promised: Timestamp::MIN,
+            is_idle: true,
+        });
     }
 
     /// Drops the last channels; their senders have nothing more to say, and hold nothing up any more.
@@ -164,6 +179,9 @@ impl<T> Channels<T> {
                     "watermarks do not regress on a channel between routes"
                 );
                 channel.watermark = channel.watermark.max(time);
+                if time < Timestamp::MAX {
+                    channel.promised = channel.watermark;
+                }
                 channel.is_idle = false;
                 self.merge()
             }
@@ -217,6 +235,7 @@ impl<T> Channels<T> {
             // merged watermark until it has spoken again, and cannot take it back.
             for channel in &mut self.channels {
                 channel.watermark = Timestamp::MIN;
+                channel.promised = Timestamp::MIN;
                 channel.is_idle = false;
             }
             self.is_idle = false;
@@ -226,11 +245,13 @@ impl<T> Channels<T> {
 
     fn merge(&mut self) -> Option<Control> {
         let open = || self.channels.iter().filter(|channel| channel.at != At::Ended);
-        let is_over = open().all(|channel| channel.watermark == Timestamp::MAX);
-        let is_reached =
-            |time: &Timestamp| is_over || *time < Timestamp::MAX || mutant::is(Mutant::EndsWithIdle);
-        match open().filter(|channel| !channel.is_idle).map(|channel| channel.watermark).min() {
-            Some(time) if time > self.watermark && is_reached(&time) => {
+        let is_over =
+            open().all(|channel| channel.watermark == Timestamp::MAX) || mutant::is(Mutant::EndsWithIdle);
+        let greatest = || if is_over { Some(Timestamp::MAX) } else { open().map(Channel::before_end).max() };
+        let least = open().filter(|channel| !channel.is_idle).map(|channel| channel.watermark).min();
+        let least = if least == Some(Timestamp::MAX) { greatest() } else { least };
+        match least {
+            Some(time) if time > self.watermark => {
                 self.watermark = time;
                 self.is_idle = false;
                 Some(Control::Watermark(time))
@@ -242,7 +263,7 @@ impl<T> Channels<T> {
             }
             None if !self.is_idle => {
                 self.is_idle = true;
-                let time = open().map(|channel| channel.watermark).filter(is_reached).max();
+                let time = open().next().and_then(|_| greatest());
                 match time.filter(|time| *time > self.watermark) {
                     Some(time) => {
                         self.watermark = time;
@@ -254,6 +275,13 @@ impl<T> Channels<T> {
             }
             _ => None,
         }
+    }
+}
+
+impl<T> Channel<T> {
+    /// What it promises, or what it promised before the end of event time.
+    fn before_end(&self) -> Timestamp {
+        if self.watermark < Timestamp::MAX { self.watermark } else { self.promised }
     }
 }
 

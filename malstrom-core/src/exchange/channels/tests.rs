@@ -249,10 +249,10 @@ fn rule_2_the_end_of_time_waits_for_an_idle_channel_that_may_speak_at_the_end() 
     two.control(Control::Idle);
     assert_eq!(seen(&mut channels), [watermark(4)]);
     one.control(Control::Watermark(Timestamp::MAX));
-    assert_eq!(seen(&mut channels), []);
+    assert_eq!(seen(&mut channels), [watermark(5)]);
     two.record((1, 0, 0));
     two.control(Control::Watermark(Timestamp::MAX));
-    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0)), watermark(5), watermark(i64::MAX)]);
+    assert_eq!(seen(&mut channels), [Seen::Record((1, 0, 0)), watermark(i64::MAX)]);
 }
 
 #[test]
@@ -309,6 +309,26 @@ fn rule_3_event_time_does_not_end_while_an_idle_channel_may_wake() {
         let told = seen(&mut channels);
         let ends = [watermark(i64::MAX), Seen::Control(Control::End)];
         assert_eq!(told, [Seen::Record((1, 0, 0)), watermark(5), ends[0], ends[1]]);
+    }
+}
+
+#[test]
+fn rule_3_what_was_promised_before_the_end_of_event_time_counts_in_whatever_order_channels_are_idle() {
+    for is_idle_first in [false, true] {
+        let (mut channels, [over, idle]) = made();
+        over.watermark(90);
+        idle.watermark(5);
+        let _ = seen(&mut channels);
+        if is_idle_first {
+            idle.control(Control::Idle);
+            let _ = seen(&mut channels);
+        }
+        over.watermark(i64::MAX);
+        let _ = seen(&mut channels);
+        over.control(Control::Idle);
+        idle.control(Control::Idle);
+        let _ = seen(&mut channels);
+        assert_eq!(channels.watermark(), Timestamp(90));
     }
 }
 
