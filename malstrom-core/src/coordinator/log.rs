@@ -32,8 +32,11 @@ pub(super) struct LogPosition {
     pub(super) tokens: Vec<u128>,
     /// Entries by number as they were read or appended last, with their bytes. The log is read behind every snapshot, and
     /// to decode a manifest of thousands of bins costs a hundred times what it costs to see that it is the same.
-    known: RefCell<BTreeMap<u64, (Vec<u8>, Rc<LogEntry>)>>,
+    known: RefCell<BTreeMap<u64, Known>>,
 }
+
+/// The bytes of an entry and what they say.
+type Known = (Vec<u8>, Rc<LogEntry>);
 
 /// How an append ended.
 enum Appended {

@@ -6,7 +6,6 @@ use super::lane::{Lane, Remote, drain_all};
 use super::{Data, bin_of};
 use crate::element::{Barrier, Control, Keyed, Record};
 use crate::ids::{EdgeId, WorkerId};
-use crate::mutant::{self, Mutant};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
 use crate::snapshot::RouteTable;
@@ -57,7 +56,6 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
     fn control(&mut self, control: Control) -> Result<(), StageError> {
         match control {
             Control::Watermark(_) => self.told = [Some(control), None],
-            Control::Idle if mutant::is(Mutant::NewcomerUnaware) => self.told = [None, Some(control)],
             Control::Idle => self.told[1] = Some(control),
             Control::Barrier(Barrier::Route(_)) => self.told = [None, None],
             Control::Barrier(Barrier::Snapshot(_)) | Control::Suspend | Control::End => {}

@@ -138,7 +138,7 @@ impl<S: Source> SourceInlet<S> {
     /// positions alone, so it is the same wherever the partitions are, and whoever joins later hears it too: workers that
     /// take the greatest promise of channels that are all idle agree.
     fn last_promise(&self) -> Option<Timestamp> {
-        if !self.is_exhausted() || mutant::is(Mutant::LastPromiseUnsaid) {
+        if !self.is_exhausted() {
             return None;
         }
         let promises = self.partitions.iter().filter_map(|partition| partition.reader.watermark());

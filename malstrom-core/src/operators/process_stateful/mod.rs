@@ -53,7 +53,7 @@ pub type OfKey<'a, K, S> = <S as States<K>>::OfKey<'a>;
 ///     }
 /// }
 /// # malstrom_core::stream::Dataflow::build(4, |job| {
-/// let words = job.source("words", from_iter(|| ["to", "be", "or", "not", "to", "be"].map(String::from)));
+/// let words = job.source("text", from_iter(|| ["to", "be", "or", "not", "to", "be"].map(String::from)));
 /// let (counts, repeated) = words.key_by(|word| word.len() as u64).process_stateful("words", Words).fork();
 /// counts.sink("counts", Discard);
 /// repeated.sink("repeated", Discard);
