@@ -81,6 +81,25 @@ impl Core {
         }
     }
 
+    /// A coordinator ends because it is fenced.
+    pub(super) fn check_fenced(&mut self, of: usize, by: Generation) -> Result<(), String> {
+        if self.objects.is_damaged || self.objects.is_entry_lost {
+            return Ok(());
+        }
+        if by > self.objects.newest_claim() {
+            return Err(format!("I12: coordinator {of} says it is fenced by {by}, which nobody has claimed"));
+        }
+        let fences = &self.objects.fences;
+        let Some(own) = fences.at_work.get(&of) else { return Ok(()) };
+        let claimed_by = |is_it: fn(usize, usize) -> bool| {
+            fences.claims.iter().any(|(who, generation)| is_it(*who, of) && generation > own)
+        };
+        if claimed_by(|who, of| who == of) && !claimed_by(|who, of| who != of) {
+            return Err(format!("I12: coordinator {of} says it is fenced by {by}, which is a claim of its own"));
+        }
+        Ok(())
+    }
+
     /// A coordinator runs the job, perhaps from its beginning.
     pub(super) fn check_running(&mut self, of: usize, generation: Generation, restored: Option<SnapshotId>) {
         self.is_reopened = true;

@@ -384,14 +384,8 @@ impl World {
         }
         match result {
             Ok(outcome) => self.ended_well(outcome)?,
-            Err(JobError::Fenced { by, .. }) if by > self.core.lock().objects.newest_claim() => {
-                if !self.core.lock().objects.is_damaged {
-                    return Err(format!(
-                        "I12: coordinator {of} says it is fenced by {by}, which nobody has claimed"
-                    ));
-                }
-            }
-            Err(JobError::Fenced { .. } | JobError::GivenUp { .. } | JobError::Store(_)) => {}
+            Err(JobError::Fenced { by, .. }) => self.core.lock().check_fenced(of, by)?,
+            Err(JobError::GivenUp { .. } | JobError::Store(_)) => {}
             Err(error) => {
                 if !self.core.lock().objects.is_damaged {
                     return Err(format!("P5: the job was given up: {error}"));
