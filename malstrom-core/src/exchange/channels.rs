@@ -12,6 +12,8 @@
 //! 4. Suspension and the end are passed on when every channel has said so.
 //! 5. When all are at the barrier of a route, every channel's promise and idleness are void: the merged watermark stays
 //!    where it is until every channel has said again what it promises, or that it is idle.
+//! 6. A worker that comes to a running job merges nothing before its first route. Its channels begin idle and speak one
+//!    after the other, so it would merge what the others, who heard them before, did not; and nothing is read before.
 
 use std::collections::VecDeque;
 
@@ -35,6 +37,8 @@ pub(crate) struct Channels<T> {
     next: usize,
     watermark: Timestamp,
     is_idle: bool,
+    /// Whether nothing is merged before the first route.
+    awaits_route: bool,
     /// What is to be told next: a barrier behind the watermark that the same end of a channel let go, or the watermark
     /// behind a batch that woke its channel, or idleness behind the last watermark.
     due: VecDeque<Control>,
@@ -64,6 +68,7 @@ impl<T> Channels<T> {
             next: 0,
             watermark: Timestamp::MIN,
             is_idle: false,
+            awaits_route: false,
             due: VecDeque::new(),
         }
     }
@@ -96,6 +101,11 @@ impl<T> Channels<T> {
             promised: Timestamp::MIN,
             is_idle: true,
         });
+    }
+
+    /// This worker comes to a running job: nothing is merged before its first route.
+    pub(crate) fn await_route(&mut self) {
+        self.awaits_route = !mutant::is(Mutant::NewcomerMergesEarly);
     }
 
     /// Drops the last channels; their senders have nothing more to say, and hold nothing up any more.
@@ -239,11 +249,15 @@ impl<T> Channels<T> {
                 channel.is_idle = false;
             }
             self.is_idle = false;
+            self.awaits_route = false;
         }
         Some(Control::Barrier(barrier))
     }
 
     fn merge(&mut self) -> Option<Control> {
+        if self.awaits_route {
+            return None;
+        }
         let open = || self.channels.iter().filter(|channel| channel.at != At::Ended);
         let is_over =
             open().all(|channel| channel.watermark == Timestamp::MAX) || mutant::is(Mutant::EndsWithIdle);

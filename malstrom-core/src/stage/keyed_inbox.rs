@@ -273,6 +273,7 @@ impl<K: 'static, V: 'static> Arrivals for KeyedInbox<K, V> {
 
     fn await_merged(&mut self) {
         self.is_behind = !mutant::is(Mutant::NewcomerBehind);
+        self.channels.await_route();
     }
 
     fn catch_up(&mut self, merged: Timestamp) {
