@@ -39,8 +39,11 @@ pub const OBJECT_BYTES: usize = 8 << 20;
 pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 30;
-/// State encoded between two batches, in bytes; at least one bin.
+/// State encoded between two batches, in bytes, with [`ENCODE_BYTES_PER_BIN`] for each bin; at least one bin.
 pub const ENCODE_SLICE_BYTES: usize = 32 << 10;
+/// What encoding a bin counts beside its bytes, in bytes: to seal one costs about as much as encoding this, and where bins are
+/// small a slice would else be hundreds of them.
+pub const ENCODE_BYTES_PER_BIN: usize = 1 << 10;
 /// State encoded in addition for each key that had to be saved since the last slice, in bytes. Saving a key costs about as
 /// much as encoding this: under load a snapshot hurries, so that fewer keys are touched before it is done.
 pub const ENCODE_BYTES_PER_SAVED_KEY: usize = 256;

@@ -72,6 +72,8 @@ const PACKING_NONE: u8 = 0;
 const PACKING_LZ4: u8 = 1;
 const HEAD_BYTES: usize = 10;
 const CHECKSUM_BYTES: usize = 4;
+/// Content that is shorter is not packed: beginning an LZ4 block costs more than encoding so little.
+const PACKED_BYTES_MIN: usize = 1 << 10;
 /// Bytes that are packed to see whether all should be.
 const SAMPLE_BYTES: usize = 1 << 10;
 /// One byte of an LZ4 block stands for at most so many of content.
@@ -134,9 +136,12 @@ impl Format {
     }
 }
 
-/// Whether a sample of the content becomes much smaller. Numbers and hashes do not, and packing costs more time than
-/// writing them does.
+/// Whether the content is long enough to repeat itself and a sample of it becomes much smaller. Numbers and hashes do not,
+/// and packing costs more time than writing them does.
 fn is_worth_packing(raw: &[u8]) -> bool {
+    if raw.len() < PACKED_BYTES_MIN {
+        return false;
+    }
     if raw.len() <= 2 * SAMPLE_BYTES {
         return true;
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
-use crate::limits::{ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
+use crate::limits::{ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -155,7 +155,7 @@ impl Worker {
                     match state.encode_next() {
                         Ok(None) => break,
                         Ok(Some(encoded)) => {
-                            n_bytes += encoded.bytes.len().max(1);
+                            n_bytes += encoded.bytes.len() + ENCODE_BYTES_PER_BIN;
                             failed = task.add(state.name(), &encoded).err();
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
