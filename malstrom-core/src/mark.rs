@@ -37,6 +37,7 @@ marks! {
     BlockCarried: "a block was carried over from the base",
     RecordAside: "a record was kept aside for a bin on its way",
     AsideWorkedOn: "records kept aside were worked on",
+    BinHandedOver: "a bin moved as it is, between workers that share memory",
     BinEarly: "a bin arrived before its stage was at the cut",
     WatermarkHeld: "a watermark was held while a bin was on its way",
     IdleHeld: "idleness was held while a bin was on its way",

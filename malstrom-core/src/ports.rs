@@ -45,6 +45,11 @@ pub trait WorkerPort {
     fn report(&mut self, report: Report);
     /// Sends state to another worker. Mail between two workers keeps its order.
     fn mail(&mut self, to: WorkerId, mail: Mail);
+    /// Whether mail to this worker arrives as it is, so that tables of state need not become bytes.
+    fn shares_memory_with(&self, to: WorkerId) -> bool {
+        let _ = to;
+        false
+    }
     /// Begins to store an object; [`ToWorker::Stored`] tells how it went.
     fn put(&mut self, path: String, bytes: Vec<u8>);
     /// Begins to read a range of an object; [`ToWorker::Read`] brings it.

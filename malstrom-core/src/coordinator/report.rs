@@ -36,7 +36,7 @@ pub struct RescaleReport {
     pub gap_max: Duration,
     /// Bins that changed hands.
     pub bins_moved: u64,
-    /// Bytes of state that changed hands.
+    /// Bytes of state that changed hands: encoded, or the memory of what was handed over within a process.
     pub bytes_moved: u64,
     /// Steps it took.
     pub n_steps: u32,

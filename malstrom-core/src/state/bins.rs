@@ -9,7 +9,7 @@
 
 use std::hash::Hash;
 
-use super::{AnyState, BinTable, EncodedBin};
+use super::{AnyState, BinTable, EncodedBin, HandedTable};
 use crate::codec::{self, CodecError};
 use crate::exchange::{Data, bin_of, stable_hash};
 use crate::ids::{Bin, SnapshotId};
@@ -203,6 +203,31 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         Ok(EncodedBin { bin: bin_number(bin), keys, bytes })
     }
 
+    /// The bin is to move: no snapshot waits for it any more.
+    fn release(&mut self, bin: Bin) {
+        // A step begins when the snapshot before it is done or given up: nobody waits for a bin that is still frozen.
+        if !self.frozen.remove(bin.index()) {
+            return;
+        }
+        mark::hit(Mark::FrozenBinMoved);
+        // Nor for what its keys were at the cut: it moves as it is now, and has changed if a key was touched.
+        let saved = self.saved.get_mut(bin.index()).filter(|_| !mutant::is(Mutant::MovedAsAtCut));
+        if saved.map(std::mem::take).is_some_and(|saved| !saved.keys.is_empty()) {
+            self.bins[bin.index()].changed_at = self.epoch;
+        }
+    }
+
+    /// The bin has moved: the last cut before its last change.
+    fn leave_behind(&mut self, bin: Bin) -> SnapshotId {
+        let changed_at = std::mem::take(&mut self.bins[bin.index()].changed_at);
+        if mutant::is(Mutant::MovedMarkLost) { SnapshotId(0) } else { changed_at }
+    }
+
+    fn place(&mut self, bin: Bin, slot: BinSlot<K, S>) {
+        debug_assert!(self.bins[bin.index()].table.is_empty(), "a bin has one owner");
+        self.bins[bin.index()] = slot;
+    }
+
     fn malformed(&self, bin: Bin, reason: &str) -> CodecError {
         CodecError::Malformed {
             what: "block of state",
@@ -253,23 +278,27 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
     }
 
     fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError> {
-        // A step begins when the snapshot before it is done or given up: nobody waits for a bin that is still frozen.
-        if self.frozen.remove(bin.index()) {
-            mark::hit(Mark::FrozenBinMoved);
-            // Nor for what its keys were at the cut: it moves as it is now, and has changed if a key was touched.
-            let saved = self.saved.get_mut(bin.index()).filter(|_| !mutant::is(Mutant::MovedAsAtCut));
-            let saved = saved.map(std::mem::take);
-            if saved.is_some_and(|saved| !saved.keys.is_empty()) {
-                self.bins[bin.index()].changed_at = self.epoch;
-            }
-        }
+        self.release(bin);
         let encoded = self.encode(bin.index())?;
-        let slot = &mut self.bins[bin.index()];
         if !mutant::is(Mutant::MovedBinKept) {
-            slot.table = BinTable::new();
+            self.bins[bin.index()].table = BinTable::new();
         }
-        let changed_at = std::mem::take(&mut slot.changed_at);
-        Ok((if mutant::is(Mutant::MovedMarkLost) { SnapshotId(0) } else { changed_at }, encoded))
+        Ok((self.leave_behind(bin), encoded))
+    }
+
+    fn take_table(&mut self, bin: Bin) -> (SnapshotId, Option<HandedTable>) {
+        self.release(bin);
+        let table = std::mem::take(&mut self.bins[bin.index()].table);
+        (self.leave_behind(bin), (!table.is_empty()).then(|| HandedTable::new(table)))
+    }
+
+    fn put_table(&mut self, bin: Bin, changed_at: SnapshotId, table: HandedTable) -> Result<(), CodecError> {
+        if bin.index() >= self.bins.len() {
+            return Err(self.malformed(bin, "the job has no such bin"));
+        }
+        let table = table.into_table().ok_or_else(|| self.malformed(bin, "its keys or states have another type"))?;
+        self.place(bin, BinSlot { table, changed_at });
+        Ok(())
     }
 
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {
@@ -299,8 +328,7 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
                 return Err(self.malformed(bin, "it does not hold the keys it says"));
             }
         }
-        debug_assert!(self.bins[bin.index()].table.is_empty(), "a bin has one owner");
-        self.bins[bin.index()] = BinSlot { table, changed_at };
+        self.place(bin, BinSlot { table, changed_at });
         Ok(())
     }
 

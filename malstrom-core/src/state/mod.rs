@@ -12,8 +12,13 @@ mod table;
 pub use bins::{KeyedState, StateKey};
 pub use table::BinTable;
 
+use std::any::Any;
+
+use serde::{Deserialize, Serialize};
+
 use crate::codec::CodecError;
 use crate::element::Timestamp;
+use crate::exchange::Data;
 use crate::ids::{Bin, SnapshotId, WorkerId};
 
 /// One bin in its encoded form.
@@ -25,6 +30,61 @@ pub struct EncodedBin {
     pub keys: u32,
     /// The encoded keys and states.
     pub bytes: Vec<u8>,
+}
+
+/// Keys and states of one bin on their way to another worker.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MovedBin {
+    /// There are none.
+    Empty,
+    /// In their encoded form, for a worker in another process.
+    Bytes(Vec<u8>),
+    /// As they are, for a worker that shares memory.
+    #[serde(skip)]
+    Table(HandedTable),
+}
+
+impl MovedBin {
+    /// How much is moved, in bytes: of the encoded form, or of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Table(table) => table.memory_bytes,
+        }
+    }
+}
+
+/// The table of a bin, whatever its types.
+pub struct HandedTable {
+    table: Box<dyn Any + Send>,
+    memory_bytes: usize,
+}
+
+impl HandedTable {
+    pub(crate) fn new<K: StateKey, S: Data>(table: BinTable<K, S>) -> Self {
+        Self { memory_bytes: table.memory_bytes(), table: Box::new(table) }
+    }
+
+    /// The table, if it has these types.
+    pub(crate) fn into_table<K: StateKey, S: Data>(self) -> Option<BinTable<K, S>> {
+        self.table.downcast().ok().map(|table| *table)
+    }
+}
+
+/// A table is the same as itself alone.
+impl PartialEq for HandedTable {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for HandedTable {}
+
+impl std::fmt::Debug for HandedTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HandedTable").field("memory_bytes", &self.memory_bytes).finish_non_exhaustive()
+    }
 }
 
 /// The keyed state of one operator on one worker, whatever its types.
@@ -50,6 +110,22 @@ pub trait AnyState {
     /// # Errors
     /// If a key or a state refuses to be serialized.
     fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError>;
+    /// Takes a bin out as it is, for a worker that shares memory; nothing if it holds no key.
+    fn take_table(&mut self, bin: Bin) -> (SnapshotId, Option<HandedTable>) {
+        let _ = bin;
+        (SnapshotId(0), None)
+    }
+    /// Puts such a bin in.
+    ///
+    /// # Errors
+    /// If it is not a table of this operator.
+    fn put_table(&mut self, bin: Bin, changed_at: SnapshotId, table: HandedTable) -> Result<(), CodecError> {
+        let _ = (changed_at, table);
+        Err(CodecError::Malformed {
+            what: "table of state",
+            reason: format!("`{}` bin {}: the operator keeps no keys", self.name(), bin.0),
+        })
+    }
     /// Puts a bin in that was taken out or stored elsewhere.
     ///
     /// # Errors

@@ -208,6 +208,11 @@ impl WorkerPort for SimPort {
         core.on_link((LINK_MAIL, self.actor, to), delay, Event::Deliver(to, ToWorker::Mail(mail)));
     }
 
+    fn shares_memory_with(&self, to: WorkerId) -> bool {
+        let net = self.net.borrow();
+        !net.by_bytes && !net.wires.carries(Lane::Mail(self.me, to))
+    }
+
     fn put(&mut self, path: String, bytes: Vec<u8>) {
         self.core.call(Ask::Put(path, bytes), Caller::Worker { actor: self.actor });
     }

@@ -20,7 +20,7 @@ use crate::ids::{Bin, SnapshotId};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::Nanos;
-use crate::state::{AnyState, EncodedBin, KeyedState, StateKey};
+use crate::state::{AnyState, EncodedBin, HandedTable, KeyedState, StateKey};
 
 /// When something is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -135,6 +135,21 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
         self.n_late += n_records;
     }
 
+    /// A bin has come: takes note of all that it has due.
+    fn schedule_bin(&mut self, bin: Bin) {
+        if mutant::is(Mutant::TimersLost) {
+            return;
+        }
+        let Self { state, event, clock, .. } = self;
+        for (key, kept) in state.iter_bin(bin) {
+            let hash = stable_hash(key);
+            kept.each_due(&mut |due| match due {
+                Due::Event(time) => event.push(time, hash, key.clone()),
+                Due::Clock(time) => clock.push(time, hash, key.clone()),
+            });
+        }
+    }
+
     fn is_ours(&self, hash: u64) -> bool {
         if self.leaving.is_empty() || !self.leaving.contains(&bin_of(hash, self.mask)) {
             return true;
@@ -161,6 +176,10 @@ impl<K: StateKey, S: Data + Scheduled> AnyState for TimedState<K, S> {
         self.state.encode_next()
     }
 
+    fn take_n_saved(&mut self) -> usize {
+        self.state.take_n_saved()
+    }
+
     fn take(&mut self, bin: Bin) -> Result<(SnapshotId, EncodedBin), CodecError> {
         self.leaving.remove(&bin.index());
         self.state.take(bin)
@@ -168,17 +187,18 @@ impl<K: StateKey, S: Data + Scheduled> AnyState for TimedState<K, S> {
 
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {
         self.state.put(bin, changed_at, bytes)?;
-        if mutant::is(Mutant::TimersLost) {
-            return Ok(());
-        }
-        let Self { state, event, clock, .. } = self;
-        for (key, kept) in state.iter_bin(bin) {
-            let hash = stable_hash(key);
-            kept.each_due(&mut |due| match due {
-                Due::Event(time) => event.push(time, hash, key.clone()),
-                Due::Clock(time) => clock.push(time, hash, key.clone()),
-            });
-        }
+        self.schedule_bin(bin);
+        Ok(())
+    }
+
+    fn take_table(&mut self, bin: Bin) -> (SnapshotId, Option<HandedTable>) {
+        self.leaving.remove(&bin.index());
+        self.state.take_table(bin)
+    }
+
+    fn put_table(&mut self, bin: Bin, changed_at: SnapshotId, table: HandedTable) -> Result<(), CodecError> {
+        self.state.put_table(bin, changed_at, table)?;
+        self.schedule_bin(bin);
         Ok(())
     }
 

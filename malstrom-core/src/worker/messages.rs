@@ -1,5 +1,5 @@
 //! All that is said between the coordinator and its workers, and among workers besides the stream itself. Every
-//! message can be encoded, and every one bears the generation it belongs to.
+//! message can be encoded, but for tables that are handed over in memory, and every one bears the generation it belongs to.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, StageId, WorkerId};
 use crate::ports::StoreError;
 use crate::snapshot::{After, BlockRef, ObjectRef, OperatorKind, RouteTable};
+use crate::state::MovedBin;
 
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,7 +229,7 @@ pub struct GraphDescription {
 }
 
 /// State on its way from one worker to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// The generation it belongs to.
     pub generation: Generation,
@@ -239,7 +240,7 @@ pub struct Mail {
 }
 
 /// What can be moved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cargo {
     /// The state of one bin in all operators of one stage.
     Bin {
@@ -247,9 +248,8 @@ pub enum Cargo {
         stage: StageId,
         /// The bin.
         bin: Bin,
-        /// For each operator of the stage in order: the last snapshot cut before its last change, and its encoded
-        /// state, if it has any.
-        states: Vec<(SnapshotId, Option<Vec<u8>>)>,
+        /// For each operator of the stage in order: the last snapshot cut before its last change, and its state.
+        states: Vec<(SnapshotId, MovedBin)>,
     },
     /// What every worker has of one stage, for a newcomer.
     Copies {
@@ -272,7 +272,7 @@ pub enum Cargo {
 }
 
 /// All that can arrive at a worker.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum ToWorker {
     /// From the coordinator.
     Command(Command),

@@ -5,7 +5,7 @@
 //! 2. The sources put the barrier of the new route version into the stream.
 //! 3. Each stage, once it has the barrier on all inputs, forwards it and routes what follows by the new table. A source
 //!    gives away the partitions that leave; an inbox keeps aside records for bins that come, until they are here.
-//! 4. Bins that leave are encoded and sent in slices between batches.
+//! 4. Bins that leave are sent in slices between batches: encoded, or as they are to a worker that shares memory.
 //! 5. When every stage was at the cut, all that leaves has left and all that comes has come, the worker says so.
 //!
 //! # Guarantees
@@ -17,11 +17,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::messages::{Cargo, Fact, Mail, MoveStep};
 use super::{Barrier, RouteVersion, Worker, WorkerError, WorkerId, stage_id};
-use crate::ids::Bin;
+use crate::codec::CodecError;
+use crate::ids::{Bin, SnapshotId};
+use crate::limits::ENCODE_BYTES_PER_BIN;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::stage::{OpenError, StageError, bins_to};
-use crate::state::AnyState;
+use crate::state::{AnyState, MovedBin};
 
 /// A step under way.
 pub(super) struct Moving {
@@ -151,8 +153,16 @@ impl Worker {
                 let mut states = states.into_iter();
                 let mut failed = None;
                 stage.visit(&mut |state: &mut dyn AnyState| {
-                    let (changed_at, bytes) = states.next().unwrap_or_default();
-                    if let Err(error) = state.put(bin, changed_at, &bytes.unwrap_or_default()) {
+                    let (changed_at, moved) = states.next().unwrap_or((SnapshotId(0), MovedBin::Empty));
+                    let put = match moved {
+                        MovedBin::Empty => state.put(bin, changed_at, &[]),
+                        MovedBin::Bytes(bytes) => state.put(bin, changed_at, &bytes),
+                        MovedBin::Table(table) => {
+                            mark::hit(Mark::BinHandedOver);
+                            state.put_table(bin, changed_at, table)
+                        }
+                    };
+                    if let Err(error) = put {
                         failed = Some(WorkerError::State { operator: state.name().to_owned(), error });
                     }
                 });
@@ -220,20 +230,22 @@ impl Worker {
         let sent_max = self.port.slice_bytes();
         while sent < sent_max {
             let Some((stage, bin, to)) = moving.leaving.pop_front() else { break };
+            // These two put back what a table that is handed over cannot have.
+            let is_as_it_is = self.port.shares_memory_with(to)
+                && !mutant::is(Mutant::MovedBinKept)
+                && !mutant::is(Mutant::MovedAsAtCut);
             let mut states = Vec::new();
             let mut failed = None;
-            self.stages[stage].visit(&mut |state: &mut dyn AnyState| match state.take(bin) {
-                Ok((changed_at, encoded)) => {
-                    sent += encoded.bytes.len();
-                    states.push((changed_at, (encoded.keys > 0).then_some(encoded.bytes)));
-                }
+            self.stages[stage].visit(&mut |state: &mut dyn AnyState| match take(state, bin, is_as_it_is) {
+                Ok(taken) => states.push(taken),
                 Err(error) => failed = Some(WorkerError::State { operator: state.name().to_owned(), error }),
             });
             failed.map_or(Ok(()), Err)?;
-            sent += 1;
+            let bytes: usize = states.iter().map(|(_, moved)| moved.bytes()).sum();
+            moving.bytes += bytes as u64;
+            sent += if is_as_it_is { ENCODE_BYTES_PER_BIN } else { bytes + 1 };
             self.mail(to, version, Cargo::Bin { stage: stage_id(stage), bin, states });
         }
-        moving.bytes += sent as u64;
         let mut n_missing = 0;
         for stage in &mut self.stages {
             n_missing += stage.inlet().arrivals().map_or(0, |arrivals| arrivals.n_missing());
@@ -250,6 +262,20 @@ impl Worker {
         }
         Ok(sent > 0)
     }
+}
+
+/// Takes a bin out: as it is, or in its encoded form.
+fn take(
+    state: &mut dyn AnyState,
+    bin: Bin,
+    is_as_it_is: bool,
+) -> Result<(SnapshotId, MovedBin), CodecError> {
+    if is_as_it_is {
+        let (changed_at, table) = state.take_table(bin);
+        return Ok((changed_at, table.map_or(MovedBin::Empty, MovedBin::Table)));
+    }
+    let (changed_at, encoded) = state.take(bin)?;
+    Ok((changed_at, if encoded.keys > 0 { MovedBin::Bytes(encoded.bytes) } else { MovedBin::Empty }))
 }
 
 fn opened(error: OpenError) -> WorkerError {

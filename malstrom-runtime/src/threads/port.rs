@@ -41,6 +41,10 @@ impl WorkerPort for ThreadPort {
         }
     }
 
+    fn shares_memory_with(&self, _: WorkerId) -> bool {
+        true
+    }
+
     fn put(&mut self, path: String, bytes: Vec<u8>) {
         let (store, own) = (self.store.clone(), self.own.clone());
         self.io.spawn(async move {

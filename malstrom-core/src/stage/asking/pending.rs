@@ -9,7 +9,7 @@ use crate::element::Timestamp;
 use crate::exchange::{Data, bin_of, stable_hash};
 use crate::ids::{Bin, SnapshotId};
 use crate::mutant::{self, Mutant};
-use crate::state::{AnyState, EncodedBin, KeyedState, StateKey};
+use crate::state::{AnyState, EncodedBin, HandedTable, KeyedState, StateKey};
 
 /// A record that waits for its answer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,6 +88,17 @@ impl<K: StateKey, V: Data> PendingState<K, V> {
         std::mem::take(&mut self.arrived)
     }
 
+    fn arrive(&mut self, bin: Bin) {
+        for (key, pending) in self.state.iter_bin(bin) {
+            let hash = stable_hash(key);
+            self.arrived.extend(
+                pending.iter().map(|pending| {
+                    (Place { hash, key: key.clone(), number: pending.number }, pending.behind)
+                }),
+            );
+        }
+    }
+
     /// Tells which records lie in bins that have begun to leave since this was last asked.
     pub(super) fn take_leaving(&mut self) -> Option<impl Fn(&Place<K>) -> bool + use<K, V>> {
         if self.leaving.is_empty() {
@@ -129,14 +140,17 @@ impl<K: StateKey, V: Data> AnyState for PendingState<K, V> {
 
     fn put(&mut self, bin: Bin, changed_at: SnapshotId, bytes: &[u8]) -> Result<(), CodecError> {
         self.state.put(bin, changed_at, bytes)?;
-        for (key, pending) in self.state.iter_bin(bin) {
-            let hash = stable_hash(key);
-            self.arrived.extend(
-                pending.iter().map(|pending| {
-                    (Place { hash, key: key.clone(), number: pending.number }, pending.behind)
-                }),
-            );
-        }
+        self.arrive(bin);
+        Ok(())
+    }
+
+    fn take_table(&mut self, bin: Bin) -> (SnapshotId, Option<HandedTable>) {
+        self.state.take_table(bin)
+    }
+
+    fn put_table(&mut self, bin: Bin, changed_at: SnapshotId, table: HandedTable) -> Result<(), CodecError> {
+        self.state.put_table(bin, changed_at, table)?;
+        self.arrive(bin);
         Ok(())
     }
 

@@ -149,8 +149,27 @@ fn what_a_snapshot_that_is_given_up_held_is_in_the_next_one() {
     assert_eq!(read(&encoded[&bin(&state, b)], 64), Model::from([(b, 3)]));
 }
 
+/// Moves a bin: by its bytes, or as it is.
+fn move_bin(from: &mut State, to: &mut State, bin: Bin, is_as_it_is: bool) -> SnapshotId {
+    if !is_as_it_is {
+        let (changed_at, encoded) = from.take(bin).unwrap();
+        to.put(bin, changed_at, &encoded.bytes).unwrap();
+        return changed_at;
+    }
+    let (changed_at, table) = from.take_table(bin);
+    match table {
+        Some(table) => to.put_table(bin, changed_at, table).unwrap(),
+        None => to.put(bin, changed_at, &[]).unwrap(),
+    }
+    changed_at
+}
+
 #[test]
 fn a_bin_that_moves_keeps_its_mark() {
+    [false, true].into_iter().for_each(keeps_its_mark);
+}
+
+fn keeps_its_mark(is_as_it_is: bool) {
     let (mut from, mut to) = (state(64), state(64));
     let [old, new] = keys(&from);
     set(&mut from, old, 1);
@@ -160,8 +179,8 @@ fn a_bin_that_moves_keeps_its_mark() {
     }
     set(&mut from, new, 2);
     for key in [old, new] {
-        let (changed_at, encoded) = from.take(bin(&from, key)).unwrap();
-        to.put(encoded.bin, changed_at, &encoded.bytes).unwrap();
+        let moved = bin(&from, key);
+        move_bin(&mut from, &mut to, moved, is_as_it_is);
     }
     for side in [&mut from, &mut to] {
         side.freeze(SnapshotId(2), Some(SnapshotId(1)));
@@ -174,17 +193,32 @@ fn a_bin_that_moves_keeps_its_mark() {
 
 #[test]
 fn a_bin_touched_while_frozen_for_a_given_up_snapshot_moves_as_it_is_now() {
-    let mut from = state(4);
-    set(&mut from, 7, 1);
-    from.freeze(SnapshotId(1), None);
-    set(&mut from, 7, 2);
-    let (changed_at, encoded) = from.take(bin(&from, 7)).unwrap();
-    assert_eq!(read(&encoded, 4), Model::from([(7, 2)]));
-    assert_eq!(changed_at, SnapshotId(1));
+    for is_as_it_is in [false, true] {
+        let (mut from, mut to) = (state(4), state(4));
+        set(&mut from, 7, 1);
+        from.freeze(SnapshotId(1), None);
+        set(&mut from, 7, 2);
+        let moved = bin(&from, 7);
+        let changed_at = move_bin(&mut from, &mut to, moved, is_as_it_is);
+        assert_eq!(contents(&to), Model::from([(7, 2)]));
+        assert_eq!(changed_at, SnapshotId(1));
+    }
 }
 
 #[test]
 fn a_bin_that_was_emptied_and_moves_is_still_an_empty_bin_in_the_next_increment() {
+    [false, true].into_iter().for_each(is_still_an_empty_bin);
+}
+
+#[test]
+fn a_table_of_another_type_is_refused() {
+    let mut from = KeyedState::<u32, String>::new("names", 1);
+    from.get_or_insert_with(stable_hash(&7), &7, || "seven".to_owned());
+    let (changed_at, table) = from.take_table(Bin(0));
+    assert!(state(1).put_table(Bin(0), changed_at, table.unwrap()).is_err());
+}
+
+fn is_still_an_empty_bin(is_as_it_is: bool) {
     let (mut from, mut to) = (state(1), state(1));
     set(&mut from, 7, 1);
     for side in [&mut from, &mut to] {
@@ -192,8 +226,7 @@ fn a_bin_that_was_emptied_and_moves_is_still_an_empty_bin_in_the_next_increment(
         drain(side);
     }
     remove(&mut from, 7);
-    let (changed_at, encoded) = from.take(Bin(0)).unwrap();
-    to.put(Bin(0), changed_at, &encoded.bytes).unwrap();
+    move_bin(&mut from, &mut to, Bin(0), is_as_it_is);
     to.freeze(SnapshotId(2), Some(SnapshotId(1)));
     assert_eq!(drain(&mut to)[&Bin(0)].keys, 0);
 }

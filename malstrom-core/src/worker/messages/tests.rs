@@ -110,8 +110,11 @@ fn facts() -> Vec<Fact> {
 }
 
 fn cargoes() -> Vec<Cargo> {
-    let states =
-        vec![(SnapshotId(0), None), (SnapshotId(7), Some(vec![])), (SnapshotId(8), Some(vec![0, 255]))];
+    let states = vec![
+        (SnapshotId(0), MovedBin::Empty),
+        (SnapshotId(7), MovedBin::Bytes(vec![])),
+        (SnapshotId(8), MovedBin::Bytes(vec![0, 255])),
+    ];
     vec![
         Cargo::Bin { stage: StageId(1), bin: Bin(2), states },
         Cargo::Partition { source: "numbers".to_owned(), partition: "0".to_owned(), position: vec![200] },
