@@ -60,10 +60,10 @@ pub const LOG_APPEND_ATTEMPTS_MAX: u32 = 8;
 pub const LOG_READ_ATTEMPTS_MAX: u32 = 16;
 /// Entries of the job log that are read at most when a coordinator starts.
 pub const LOG_ENTRIES_MAX: usize = 1 << 20;
-/// Bins moved in the first step of a rescale; later steps follow the bytes that one moved.
+/// Bins moved in the first step of a rescale; later steps follow what that one weighed.
 pub const MOVE_BINS_FIRST: usize = 32;
-/// Bytes of encoded state that a step of a rescale should move. Records for what moves wait until it has arrived, so
-/// this bounds how long.
+/// Bytes of encoded state that a step of a rescale should move, or what costs as much, with [`ENCODE_BYTES_PER_BIN`] for each
+/// bin. Records for what moves wait until it has arrived, so this bounds how long.
 pub const MOVE_STEP_BYTES: u64 = 512 << 10;
 /// Bins moved in one step of a rescale at most.
 pub const MOVE_BINS_MAX: usize = 512;

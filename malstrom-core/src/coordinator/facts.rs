@@ -37,6 +37,7 @@ pub(super) struct WorkerFacts {
     pub(super) published: RouteVersion,
     pub(super) moved: RouteVersion,
     pub(super) bytes_moved: u64,
+    pub(super) weight_moved: u64,
     pub(super) exhausted: Option<RouteVersion>,
     pub(super) is_ended: bool,
 }
@@ -74,10 +75,11 @@ impl Facts {
             Fact::SnapshotFailed { id, reason } => facts.failed = Some((id, reason)),
             Fact::Settled { id } => facts.settled = facts.settled.max(id),
             Fact::Published { version } => facts.published = facts.published.max(version),
-            Fact::Moved { version, bytes } => {
+            Fact::Moved { version, bytes, weight } => {
                 if version > facts.moved {
                     facts.moved = version;
                     facts.bytes_moved += bytes;
+                    facts.weight_moved += weight;
                 }
             }
             Fact::Exhausted { version } => facts.exhausted = facts.exhausted.max(Some(version)),

@@ -173,9 +173,9 @@ impl Coordinator {
             let step_bins = take_last(&mut bins, n_bins);
             let step_partitions = take_last(&mut partitions, n_bins);
             let n_moved = step_bins.len() as u64;
-            let bytes = self.move_step(step_bins, step_partitions).await?;
-            // The next step moves about as many bytes as a step should, and at most twice as many bins.
-            let fitting = MOVE_STEP_BYTES.saturating_mul(n_moved) / bytes.max(1);
+            let weight = self.move_step(step_bins, step_partitions).await?;
+            // The next step moves about as much as a step should, and at most twice as many bins.
+            let fitting = MOVE_STEP_BYTES.saturating_mul(n_moved) / weight.max(1);
             n_bins =
                 usize::try_from(fitting).unwrap_or(MOVE_BINS_MAX).clamp(1, MOVE_BINS_MAX.min(2 * n_bins));
             if self.host.now() >= self.snapshot_due && !bins.is_empty() {
@@ -186,7 +186,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Carries out one step; the bytes of state it moved.
+    /// Carries out one step; what it weighed.
     async fn move_step(
         &mut self,
         bins: Vec<BinMove>,
@@ -199,7 +199,7 @@ impl Coordinator {
         if !mutant::is(Mutant::SwitchedUnpublished) {
             wait.all(|facts| facts.published >= version).await?;
         }
-        let bytes_before = self.bytes_moved();
+        let before = self.moved();
         self.send_all(&Order::Switch { version });
         let wait = self.wait("carry out a step of the rescale", self.config.deadlines.step);
         wait.all(|facts| facts.moved >= version).await?;
@@ -211,15 +211,15 @@ impl Coordinator {
                 *reader = moved.to;
             }
         }
-        let bytes = self.bytes_moved().saturating_sub(bytes_before);
+        let now = self.moved();
         if let Some(rescale) = &mut self.interrupted {
             rescale.bins_moved += step.bins.len() as u64;
-            rescale.bytes_moved += bytes;
+            rescale.bytes_moved += now.0.saturating_sub(before.0);
             rescale.n_steps += 1;
             rescale.gap_max = rescale.gap_max.max(self.host.take_output_gap());
         }
         self.publish_status(JobPhase::Running, Some("rescale"));
-        Ok(bytes)
+        Ok(now.1.saturating_sub(before.1))
     }
 
     async fn periodic_snapshot_within_rescale(&mut self) -> Result<(), Failure> {
@@ -241,9 +241,14 @@ impl Coordinator {
         Err(Failure::again(format!("the new scale could not be made durable: {reason}")))
     }
 
-    fn bytes_moved(&self) -> u64 {
-        self.mailbox
-            .with_facts(|facts| self.live_workers().map(|worker| facts.worker(worker).bytes_moved).sum())
+    /// What all workers have moved by now: bytes, and what they weigh.
+    fn moved(&self) -> (u64, u64) {
+        self.mailbox.with_facts(|facts| {
+            self.live_workers().fold((0, 0), |(bytes, weight), worker| {
+                let facts = facts.worker(worker);
+                (bytes + facts.bytes_moved, weight + facts.weight_moved)
+            })
+        })
     }
 }
 

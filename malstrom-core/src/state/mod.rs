@@ -53,17 +53,32 @@ impl MovedBin {
             Self::Table(table) => table.memory_bytes,
         }
     }
+
+    /// Bytes of encoded state that cost as much to move, beside the bin itself.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Table(table) => table.weight,
+        }
+    }
 }
 
 /// The table of a bin, whatever its types.
 pub struct HandedTable {
     table: Box<dyn Any + Send>,
     memory_bytes: usize,
+    weight: usize,
 }
 
 impl HandedTable {
     pub(crate) fn new<K: StateKey, S: Data>(table: BinTable<K, S>) -> Self {
-        Self { memory_bytes: table.memory_bytes(), table: Box::new(table) }
+        Self { memory_bytes: table.memory_bytes(), table: Box::new(table), weight: 0 }
+    }
+
+    /// Whoever receives it goes through all of it, which costs about as much as decoding.
+    pub(crate) fn walked(self) -> Self {
+        Self { weight: self.memory_bytes, ..self }
     }
 
     /// The table, if it has these types.

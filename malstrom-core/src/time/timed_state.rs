@@ -193,7 +193,8 @@ impl<K: StateKey, S: Data + Scheduled> AnyState for TimedState<K, S> {
 
     fn take_table(&mut self, bin: Bin) -> (SnapshotId, Option<HandedTable>) {
         self.leaving.remove(&bin.index());
-        self.state.take_table(bin)
+        let (changed_at, table) = self.state.take_table(bin);
+        (changed_at, table.map(HandedTable::walked))
     }
 
     fn put_table(&mut self, bin: Bin, changed_at: SnapshotId, table: HandedTable) -> Result<(), CodecError> {

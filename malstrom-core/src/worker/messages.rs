@@ -170,8 +170,10 @@ pub enum Fact {
     Moved {
         /// The step's version.
         version: RouteVersion,
-        /// Bytes of state sent.
+        /// Bytes of state sent: encoded, or the memory of what was handed over.
         bytes: u64,
+        /// Bytes of encoded state that cost as much to send and to receive.
+        weight: u64,
     },
     /// All partitions that the worker has under this route version have ended.
     Exhausted {

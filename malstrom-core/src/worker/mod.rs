@@ -35,6 +35,8 @@ pub struct Worker {
     n_workers: u32,
     /// Workers that have whatever states every worker has, or have been sent them.
     n_informed: u32,
+    /// The largest object of the last snapshot, in bytes.
+    object_bytes: usize,
     routes: RouteVersion,
     restoring: Option<Restoring>,
     snapshotting: Option<Snapshotting>,
@@ -102,6 +104,7 @@ impl Worker {
             port,
             n_workers: 0,
             n_informed: 0,
+            object_bytes: 0,
             routes: RouteVersion(0),
             restoring: None,
             snapshotting: None,

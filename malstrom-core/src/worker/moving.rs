@@ -36,6 +36,7 @@ pub(super) struct Moving {
     /// Partitions that came before their source was at the cut.
     early: Vec<(String, String, Vec<u8>)>,
     bytes: u64,
+    weight: u64,
 }
 
 impl Moving {
@@ -56,6 +57,7 @@ impl Worker {
             coming,
             early: Vec::new(),
             bytes: 0,
+            weight: 0,
         });
     }
 
@@ -243,9 +245,10 @@ impl Worker {
             failed.map_or(Ok(()), Err)?;
             let bytes: usize = states.iter().map(|(_, moved)| moved.bytes()).sum();
             moving.bytes += bytes as u64;
-            sent += if is_as_it_is { ENCODE_BYTES_PER_BIN } else { bytes + 1 };
+            sent += ENCODE_BYTES_PER_BIN + states.iter().map(|(_, moved)| moved.weight()).sum::<usize>();
             self.mail(to, version, Cargo::Bin { stage: stage_id(stage), bin, states });
         }
+        moving.weight += sent as u64;
         let mut n_missing = 0;
         for stage in &mut self.stages {
             n_missing += stage.inlet().arrivals().map_or(0, |arrivals| arrivals.n_missing());
@@ -256,7 +259,7 @@ impl Worker {
         {
             self.routes = version;
             self.n_informed = self.n_workers;
-            self.report(Fact::Moved { version, bytes: moving.bytes });
+            self.report(Fact::Moved { version, bytes: moving.bytes, weight: moving.weight });
         } else {
             self.moving = Some(moving);
         }

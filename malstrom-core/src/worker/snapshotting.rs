@@ -27,8 +27,9 @@ pub(super) struct Snapshotting {
     base: Option<SnapshotId>,
     at_cut: Vec<bool>,
     part: SnapshotPart,
-    /// The object that is being filled.
+    /// The object that is being filled, and how much room is made for it at once, in bytes.
     object: Vec<u8>,
+    room: usize,
     n_objects: u32,
     /// Objects that are not durable yet.
     storing: BTreeSet<String>,
@@ -48,6 +49,7 @@ impl Worker {
             at_cut: vec![false; self.stages.len()],
             part: SnapshotPart { id, ..SnapshotPart::default() },
             object: Vec::new(),
+            room: self.object_bytes + self.object_bytes / 8,
             n_objects: 0,
             storing: BTreeSet::new(),
         });
@@ -181,6 +183,7 @@ impl Worker {
     fn store_object(&mut self, task: &mut Snapshotting) {
         let path = object_path(self.generation, task.id, self.me, u64::from(task.n_objects));
         let bytes = std::mem::take(&mut task.object);
+        self.object_bytes = if task.n_objects == 0 { bytes.len() } else { self.object_bytes.max(bytes.len()) };
         task.n_objects += 1;
         task.storing.insert(path.clone());
         task.part.objects.push(ObjectRef { path: path.clone(), bytes: bytes.len() as u64 });
@@ -213,6 +216,7 @@ impl Snapshotting {
             at_cut: Vec::new(),
             part: SnapshotPart::default(),
             object: Vec::new(),
+            room: 0,
             n_objects: 0,
             storing: BTreeSet::new(),
         }
@@ -223,8 +227,9 @@ impl Snapshotting {
             None
         } else {
             if self.object.is_empty() {
-                // Grown by doubling, a large object would be copied while the stream waits.
-                self.object.reserve(OBJECT_BYTES + OBJECT_BYTES / 8);
+                // Grown by doubling, a large object would be copied while the stream waits; room that is not needed would
+                // be cleared by the kernel meanwhile, a huge page at a time.
+                self.object.reserve(self.room);
             }
             let sealed = block::seal(&encoded.bytes, &mut self.object)
                 .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;

@@ -145,7 +145,8 @@ impl<K: StateKey, V: Data> AnyState for PendingState<K, V> {
     }
 
     fn take_table(&mut self, bin: Bin) -> (SnapshotId, Option<HandedTable>) {
-        self.state.take_table(bin)
+        let (changed_at, table) = self.state.take_table(bin);
+        (changed_at, table.map(HandedTable::walked))
     }
 
     fn put_table(&mut self, bin: Bin, changed_at: SnapshotId, table: HandedTable) -> Result<(), CodecError> {

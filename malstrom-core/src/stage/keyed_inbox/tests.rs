@@ -241,7 +241,15 @@ fn rule_3_a_stage_that_was_idle_when_a_bin_set_out_is_idle_again_only_when_it_is
 #[test]
 fn rule_5_a_newcomer_comes_as_far_as_the_others_had_and_takes_nothing_back() {
     let (mut inbox, [mut one, mut two]) = made();
+    let route = Control::Barrier(Barrier::Route(RouteVersion(1)));
     inbox.await_merged();
+    one.control(watermark(70));
+    for lane in [&mut one, &mut two] {
+        lane.control(Control::Idle);
+        lane.control(route);
+    }
+    assert_eq!(pull(&mut inbox), [Seen::Control(route)], "nothing is merged before the first route");
+    assert_eq!(inbox.rerouted(), None);
     inbox.expect(&[bin(AWAY)]);
     one.control(watermark(20));
     one.control(Control::Idle);

@@ -101,7 +101,7 @@ fn facts() -> Vec<Fact> {
         Fact::SnapshotFailed { id: SnapshotId(3), reason: "the store failed".to_owned() },
         Fact::Settled { id: SnapshotId(3) },
         Fact::Published { version: RouteVersion(4) },
-        Fact::Moved { version: RouteVersion(4), bytes: u64::MAX },
+        Fact::Moved { version: RouteVersion(4), bytes: u64::MAX, weight: 1 },
         Fact::Exhausted { version: RouteVersion(0) },
         Fact::Ended,
     ];
