@@ -18,6 +18,7 @@ mod source;
 pub use assigned::Assigned;
 pub use batching::Batching;
 pub use inbox::Inbox;
+pub(crate) use inbox::pull_from;
 pub use keyed_inbox::KeyedInbox;
 pub use limited::Limited;
 pub use sinks::{PlainSink, Transactions};
@@ -667,7 +668,8 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
     }
 }
 
-fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
+/// The earlier of two times, as far as there are any.
+pub(crate) fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

@@ -21,7 +21,7 @@ use crate::mutant::{self, Mutant};
 use crate::operators::SinkContext;
 use crate::ports::{Nanos, StoreError, WorkerPort};
 use crate::snapshot::{After, OperatorKind};
-use crate::stage::{AnyStage, PullContext, StageError, Turn};
+use crate::stage::{AnyStage, PullContext, StageError, Turn, earliest};
 use crate::state::AnyState;
 use crate::stream::Dataflow;
 
@@ -348,13 +348,6 @@ impl std::fmt::Debug for Worker {
             .field("routes", &self.routes)
             .field("n_stages", &self.stages.len())
             .finish_non_exhaustive()
-    }
-}
-
-fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 
