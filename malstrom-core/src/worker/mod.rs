@@ -33,7 +33,7 @@ pub struct Worker {
     stages: Vec<Box<dyn AnyStage>>,
     port: Box<dyn WorkerPort>,
     n_workers: u32,
-    /// Workers that have whatever states every worker has, or have been sent them.
+    /// Workers that have their copies of broadcast states, or have been sent them: those below this number.
     n_informed: u32,
     routes: RouteVersion,
     restoring: Option<Restoring>,
