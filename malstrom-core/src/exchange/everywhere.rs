@@ -1,12 +1,12 @@
 //! A way out of a stage to all workers, and the beginning of the stage that reads it: each record comes to each of them.
 
 use super::lane::{Lane, Remote, drain_all};
-use super::{Arrival, Channels, Data, decode_batch};
+use super::{Channels, Data, decode_batch};
 use crate::element::{Barrier, Control, Record, Timestamp};
 use crate::ids::{EdgeId, WorkerId};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
-use crate::stage::{Inlet, Outlet, Pipe, PullContext, Pulled, StageError};
+use crate::stage::{Inlet, Outlet, Pipe, PullContext, Pulled, StageError, pull_from};
 
 /// Sends each record to all workers.
 pub(crate) struct Everywhere<T> {
@@ -80,18 +80,7 @@ impl<T: Data> Pipe for EverywhereInbox<T> {
     type Item = T;
 
     fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<T>) -> Result<Pulled, StageError> {
-        if cx.n_records_max == 0 {
-            return Ok(Pulled::Dry(None));
-        }
-        match self.channels.poll() {
-            Arrival::Nothing => Ok(Pulled::Dry(None)),
-            Arrival::Control(control) => Ok(Pulled::Control(control)),
-            Arrival::Batch(mut batch, from) => {
-                batch.drain_ahead(0, |_, record| out.emit(record));
-                self.channels.recycle(batch, from);
-                Ok(Pulled::Worked)
-            }
-        }
+        Ok(pull_from(&mut self.channels, cx, out))
     }
 
     fn inlet(&mut self) -> &mut dyn Inlet {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::due::fire_by_clock;
 use super::{Emit, Operator};
 use crate::element::{Keyed, Record, Timestamp};
 use crate::exchange::{Data, stable_hash};
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::ports::Nanos;
 use crate::state::{StateKey, StateVisitor};
 use crate::time::{Due, Scheduled, TimedState};
@@ -115,14 +115,13 @@ impl<K: StateKey, V: Data> Operator<Keyed<K, V>> for Batch<K, V> {
 
     fn on_time(&mut self, now: Nanos, out: &mut impl Emit<Self::Out>) -> Option<Nanos> {
         self.now = now;
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.state.next_by_clock(now) else { break };
-            let held = self.state.keyed().get(hash, &key);
+        let pass_on = |it: &mut Self, due, hash, key| {
+            let held = it.state.keyed().get(hash, &key);
             if held.is_some_and(|held| held.due.map(|due| Due::Clock(Nanos(due))) == Some(due)) {
-                self.pass_on(hash, key, out);
+                it.pass_on(hash, key, out);
             }
-        }
-        self.state.wake_at()
+        };
+        fire_by_clock(self, |it| &mut it.state, now, pass_on)
     }
 
     fn on_end(&mut self, out: &mut impl Emit<Self::Out>) {

@@ -18,6 +18,18 @@ impl<K: StateKey, S: Data, I, F> Fold<K, S, I, F> {
     pub(crate) fn new(name: &str, n_bins: u32, init: I, add: F) -> Self {
         Self { state: KeyedState::new(name, n_bins), init, add }
     }
+
+    /// Adds a value to the state of its key; what that is now.
+    #[inline(always)]
+    fn add<V>(&mut self, hash: u64, key: &K, value: V) -> &S
+    where
+        I: FnMut() -> S,
+        F: FnMut(&mut S, V),
+    {
+        let (_, state) = self.state.get_or_insert_with(hash, key, &mut self.init);
+        (self.add)(state, value);
+        state
+    }
 }
 
 impl<K, V, S, I, F> Operator<Keyed<K, V>> for Fold<K, S, I, F>
@@ -33,9 +45,7 @@ where
     #[inline(always)]
     fn process(&mut self, record: Record<Keyed<K, V>>, out: &mut impl Emit<Keyed<K, S>>) {
         let Keyed { hash, key, value } = record.value;
-        let (_, state) = self.state.get_or_insert_with(hash, &key, &mut self.init);
-        (self.add)(state, value);
-        let value = state.clone();
+        let value = self.add(hash, &key, value).clone();
         out.emit(Record { time: record.time, value: Keyed { hash, key, value } });
     }
 
@@ -73,8 +83,7 @@ where
     #[inline(always)]
     fn process(&mut self, record: Record<Keyed<K, V>>, _: &mut impl Emit<Keyed<K, S>>) {
         let Keyed { hash, key, value } = record.value;
-        let (_, state) = self.0.state.get_or_insert_with(hash, &key, &mut self.0.init);
-        (self.0.add)(state, value);
+        self.0.add(hash, &key, value);
     }
 
     fn on_end(&mut self, out: &mut impl Emit<Keyed<K, S>>) {

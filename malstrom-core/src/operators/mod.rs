@@ -5,6 +5,7 @@ mod collect;
 mod combine;
 mod deduplicate;
 mod discard;
+mod due;
 mod filter;
 mod filter_map;
 mod flat_map;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::due::{fire_by_clock, fire_by_event};
 use super::{Emit, Operator, WithKey};
 use crate::element::{Keyed, Record, Timestamp};
 use crate::exchange::Data;
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::mutant::{self, Mutant};
 use crate::ports::Nanos;
 use crate::state::{StateKey, StateVisitor};
@@ -209,21 +209,14 @@ where
     }
 
     fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Keyed<K, Op::Out>>) -> bool {
-        self.state.advance(time);
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.state.next_event() else { return true };
-            self.fire::<V, _>(due, hash, &key, out);
-        }
-        false
+        let fire = |it: &mut Self, due, hash, key: K| it.fire::<V, _>(due, hash, &key, out);
+        fire_by_event(self, |it| &mut it.state, time, fire)
     }
 
     fn on_time(&mut self, now: Nanos, out: &mut impl Emit<Keyed<K, Op::Out>>) -> Option<Nanos> {
         self.now = now;
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.state.next_by_clock(now) else { break };
-            self.fire::<V, _>(due, hash, &key, out);
-        }
-        self.state.wake_at()
+        let fire = |it: &mut Self, due, hash, key: K| it.fire::<V, _>(due, hash, &key, out);
+        fire_by_clock(self, |it| &mut it.state, now, fire)
     }
 
     #[inline]

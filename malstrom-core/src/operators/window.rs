@@ -5,10 +5,10 @@
 
 use std::marker::PhantomData;
 
+use super::due::fire_by_event;
 use super::{Emit, Operator};
 use crate::element::{Either, Keyed, Record, Timestamp};
 use crate::exchange::Data;
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::mutant::{self, Mutant};
 use crate::state::{StateKey, StateVisitor};
 use crate::time::aggregates::Aggregate;
@@ -119,12 +119,7 @@ where
     }
 
     fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Self::Out>) -> bool {
-        self.state.advance(time);
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((_, hash, key)) = self.state.next_event() else { return true };
-            self.fire(hash, &key, out);
-        }
-        false
+        fire_by_event(self, |it| &mut it.state, time, |it, _, hash, key| it.fire(hash, &key, out))
     }
 
     #[inline]

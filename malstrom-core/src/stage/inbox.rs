@@ -24,18 +24,7 @@ impl<T: 'static> Pipe for Inbox<T> {
 
     #[inline]
     fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<T>) -> Result<Pulled, StageError> {
-        if cx.n_records_max == 0 {
-            return Ok(Pulled::Dry(None));
-        }
-        match self.channels.poll() {
-            Arrival::Nothing => Ok(Pulled::Dry(None)),
-            Arrival::Control(control) => Ok(Pulled::Control(control)),
-            Arrival::Batch(mut batch, from) => {
-                batch.drain_ahead(0, |_, record| out.emit(record));
-                self.channels.recycle(batch, from);
-                Ok(Pulled::Worked)
-            }
-        }
+        Ok(pull_from(&mut self.channels, cx, out))
     }
 
     fn inlet(&mut self) -> &mut dyn Inlet {
@@ -54,5 +43,22 @@ impl<T> Inlet for Inbox<T> {
 impl<T> std::fmt::Debug for Inbox<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inbox").field("n_channels", &self.channels.len()).finish()
+    }
+}
+
+/// Passes on what comes next of some channels: a batch without looking at its keys, or control.
+#[inline]
+pub(crate) fn pull_from<T>(channels: &mut Channels<T>, cx: &PullContext, out: &mut impl Emit<T>) -> Pulled {
+    if cx.n_records_max == 0 {
+        return Pulled::Dry(None);
+    }
+    match channels.poll() {
+        Arrival::Nothing => Pulled::Dry(None),
+        Arrival::Control(control) => Pulled::Control(control),
+        Arrival::Batch(mut batch, from) => {
+            batch.drain_ahead(0, |_, record| out.emit(record));
+            channels.recycle(batch, from);
+            Pulled::Worked
+        }
     }
 }

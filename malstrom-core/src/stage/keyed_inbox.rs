@@ -11,8 +11,8 @@
 //!    was promised before: it is told, and its first step is not done before.
 //! 6. Behind the barrier of a route the merged watermark is announced again. It holds, whatever partitions moved: while
 //!    a partition was read before the barrier, the channel of its reader counted it.
-//! 6. Bins of a stage behind others of the same worker move like any: each such stage keeps state of its own, which comes
-//!    when it comes, so records for it are kept aside here too.
+//! 7. Bins of a stage behind others of the same worker move as any do: each such stage has state of its own, which comes at
+//!    a time of its own, so records for it are kept aside here too.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -18,6 +18,7 @@ mod source;
 pub use assigned::Assigned;
 pub use batching::Batching;
 pub use inbox::Inbox;
+pub(crate) use inbox::pull_from;
 pub use keyed_inbox::KeyedInbox;
 pub use limited::Limited;
 pub use sinks::{PlainSink, Transactions};
@@ -91,7 +92,8 @@ pub trait Pipe: 'static {
     /// Where the stage begins.
     fn inlet(&mut self) -> &mut dyn Inlet;
 
-    /// Has channels from exactly the workers 0 to `n_workers - 1`.
+    /// From now on there are the workers 0 to `n_workers - 1`: opens channels from those that are new, and drops those from
+    /// workers that are gone.
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
         self.inlet().connect(n_workers, port);
     }
@@ -250,7 +252,8 @@ impl<T, E: Emit<T>> Emit<T> for Counted<'_, E> {
 
 /// Where a stage begins, as its worker sees it.
 pub trait Inlet {
-    /// Has channels from exactly the workers 0 to `n_workers - 1`.
+    /// From now on there are the workers 0 to `n_workers - 1`: opens channels from those that are new, and drops those from
+    /// workers that are gone.
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
         let _ = (n_workers, port);
     }
@@ -365,7 +368,8 @@ pub trait Outlet<T>: Emit<T> + 'static {
     fn check(&mut self) -> Result<(), StageError> {
         Ok(())
     }
-    /// Has channels to exactly the workers 0 to `n_workers - 1`.
+    /// From now on there are the workers 0 to `n_workers - 1`: opens channels to those that are new, and drops those to
+    /// workers that are gone.
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
         let _ = (n_workers, port);
     }
@@ -450,13 +454,14 @@ pub(crate) struct Stage<P, O> {
     is_done: bool,
     /// A watermark or the end that the operators are being told: nothing is read until all have done what it asks.
     telling: Option<Control>,
-    /// What came behind that.
+    /// What was read behind `telling`, and is to be worked on when that is done.
     behind: Option<Control>,
     /// Whether the stage reads a source, which has a watermark after every read: each would cut short the batches that
     /// are being built. Between two flushes only the last one counts, and it is told with the flush.
     reads_source: bool,
+    /// That watermark.
     deferred: Option<Timestamp>,
-    /// What the operators were told. For them event time never goes back, also where a source's promise does.
+    /// What the operators were told. For them event time never goes back, even where a source's promise does.
     watermark: Timestamp,
     reads_since_flush: u32,
     opened_at: &'static Location<'static>,
@@ -642,7 +647,7 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
     #[inline(always)]
     fn emit<R>(&mut self, make: impl FnOnce(&mut P, &mut Counted<'_, O>) -> R) -> Result<R, StageError> {
         // The outlet is moved here for that long: what a sink counts or adds up then lies in registers, and the compiler
-        // can make SIMD of the loop. Through a reference every record would store it and wait for it.
+        // can vectorise the loop. Through a reference every record would store it and wait for it.
         let Some(mut outlet) = self.outlet.take() else { unreachable!("{OUTLET_IS_THERE}") };
         let mut out = Counted::new(&mut outlet);
         let made = make(&mut self.pipe, &mut out);
@@ -667,7 +672,8 @@ impl<P: Pipe, O: Outlet<P::Item>> Stage<P, O> {
     }
 }
 
-fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
+/// The earlier of two times, as far as there are any.
+pub(crate) fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

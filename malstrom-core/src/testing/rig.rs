@@ -4,28 +4,28 @@
 //! It is what the [`OperatorTester`](super::OperatorTester) is made of, and small enough to enumerate every
 //! interleaving in it. For whole jobs with faults there is [`Simulation`](super::Simulation).
 
+mod facts;
 mod ports;
+mod restoring;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
 
+use facts::Facts;
 pub use ports::Link;
 use ports::{Net, RigPort, SharedNet};
+use restoring::Committed;
 
 use crate::coordinator::plan;
-use crate::element::Timestamp;
-use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
+use crate::ids::{Bin, Generation, SnapshotId, WorkerId};
 use crate::ports::{Nanos, StoreError};
-use crate::snapshot::{After, BlockRef, ObjectRef, OperatorKind, RouteTable};
+use crate::snapshot::{After, RouteTable};
 use crate::stream::{BuildError, Dataflow, Job};
-use crate::worker::messages::{
-    BinMove, Command, Fact, MoveStep, Order, PartitionMove, Report, RestoreFailure, RestoreOrder,
-    SnapshotPart,
-};
+use crate::worker::messages::{BinMove, Command, MoveStep, Order, PartitionMove, Report, RestoreFailure};
 use crate::worker::{Activity, Worker, WorkerError};
 
 /// Rounds of steps after which something that was to happen is taken never to happen.
@@ -102,32 +102,6 @@ pub struct Rig {
     everywhere: BTreeSet<String>,
     /// When each worker that has nothing to do is to be woken.
     wake_at: Vec<Option<Nanos>>,
-}
-
-/// What a worker has reported.
-#[derive(Default)]
-struct Facts {
-    partitions: Option<IndexMap<String, Vec<String>>>,
-    is_connected: bool,
-    is_restored: bool,
-    is_running: bool,
-    part: Option<SnapshotPart>,
-    settled: SnapshotId,
-    published: RouteVersion,
-    moved: RouteVersion,
-    exhausted: Option<RouteVersion>,
-    is_ended: bool,
-}
-
-/// The last snapshot that all workers had taken.
-#[derive(Clone)]
-struct Committed {
-    id: SnapshotId,
-    routes: RouteTable,
-    state: BTreeMap<(String, Bin), (ObjectRef, BlockRef)>,
-    sources: IndexMap<String, IndexMap<String, Vec<u8>>>,
-    sinks: IndexMap<String, Vec<Vec<u8>>>,
-    watermarks: IndexMap<String, Timestamp>,
 }
 
 impl Rig {
@@ -272,33 +246,8 @@ impl Rig {
     /// Commits the snapshot that all workers have taken, and tells them.
     pub fn commit(&mut self) {
         let id = self.last_snapshot;
-        let mut state = self.committed.take().map(|committed| committed.state).unwrap_or_default();
-        let (mut sources, mut sinks) = (IndexMap::new(), IndexMap::new());
-        let parts: Vec<SnapshotPart> = self.facts.iter_mut().filter_map(|facts| facts.part.take()).collect();
-        let watermarks = crate::coordinator::least_watermarks(&parts);
-        for part in parts {
-            for (operator, bins) in part.state {
-                for (bin, block) in bins {
-                    match block {
-                        Some(block) => {
-                            let object = part.objects[block.object as usize].clone();
-                            state.insert((operator.clone(), bin), (object, block));
-                        }
-                        None => {
-                            state.remove(&(operator.clone(), bin));
-                        }
-                    }
-                }
-            }
-            for (source, positions) in part.sources {
-                sources.entry(source).or_insert_with(IndexMap::new).extend(positions);
-            }
-            for (sink, handles) in part.sinks {
-                sinks.entry(sink).or_insert_with(Vec::new).extend(handles);
-            }
-        }
-        self.committed =
-            Some(Committed { id, routes: self.routes.clone(), state, sources, sinks, watermarks });
+        let parts = self.facts.iter_mut().filter_map(|facts| facts.part.take()).collect();
+        self.committed = Some(Committed::new(id, self.routes.clone(), self.committed.take(), parts));
         self.send_all(&Order::Committed { id });
     }
 
@@ -457,59 +406,6 @@ impl Rig {
         net.now = next.map_or(net.now, |next| next.max(net.now));
     }
 
-    fn place(&mut self, n_workers: u32) {
-        let before = self.committed.as_ref().map_or_else(
-            || plan::initial(self.config.n_bins, n_workers),
-            |committed| committed.routes.clone(),
-        );
-        let moves = plan::rebalance(&before, n_workers);
-        self.routes = plan::apply(&before, &moves, before.version.next());
-        self.routes.n_workers = n_workers;
-        self.partitions.clear();
-        for (source, names) in self.facts[0].partitions.take().unwrap_or_default() {
-            let readers = plan::place_partitions(&names, n_workers);
-            self.partitions.insert(source, names.into_iter().zip(readers).collect());
-        }
-    }
-
-    fn restore_order(&self, worker: WorkerId) -> RestoreOrder {
-        let mut objects: Vec<ObjectRef> = Vec::new();
-        let mut state: IndexMap<String, Vec<(Bin, BlockRef)>> = IndexMap::new();
-        let committed = self.committed.as_ref();
-        for ((operator, bin), (object, block)) in committed.into_iter().flat_map(|all| &all.state) {
-            let is_everywhere = self.everywhere.contains(operator);
-            if !is_everywhere && self.routes.owners[bin.index()] != worker {
-                continue;
-            }
-            let at = objects.iter().position(|known| known == object).unwrap_or_else(|| {
-                objects.push(object.clone());
-                objects.len() - 1
-            });
-            let block = BlockRef { object: u32::try_from(at).unwrap_or(u32::MAX), ..*block };
-            state.entry(operator.clone()).or_default().push((*bin, block));
-        }
-        let mut partitions = IndexMap::new();
-        for (source, readers) in &self.partitions {
-            let positions = committed.and_then(|all| all.sources.get(source));
-            let mine = readers.iter().filter(|(_, reader)| **reader == worker).map(|(partition, _)| {
-                let position = positions.and_then(|positions| positions.get(partition)).cloned();
-                (partition.clone(), position)
-            });
-            partitions.insert(source.clone(), mine.collect());
-        }
-        RestoreOrder {
-            snapshot: self.committed(),
-            routes: self.routes.clone(),
-            objects,
-            state,
-            partitions,
-            sinks: (worker == WorkerId(0))
-                .then(|| committed.map(|all| all.sinks.clone()).unwrap_or_default()),
-            watermarks: committed.map(|all| all.watermarks.clone()).unwrap_or_default(),
-            is_newcomer: false,
-        }
-    }
-
     fn send(&self, worker: WorkerId, order: Order) {
         let command = Command { generation: self.generation, order };
         let command = crate::worker::messages::ToWorker::Command(command);
@@ -520,30 +416,6 @@ impl Rig {
         for worker in 0..self.workers.len() {
             self.send(WorkerId(u32::try_from(worker).unwrap_or(u32::MAX)), order.clone());
         }
-    }
-
-    fn note(&mut self, Report { worker, fact, .. }: Report) -> Result<(), RigError> {
-        let Some(facts) = self.facts.get_mut(worker.index()) else { return Ok(()) };
-        match fact {
-            Fact::Built(graph) => {
-                let kinds = graph.operators.into_iter();
-                let everywhere = kinds.filter(|(_, kind)| *kind == OperatorKind::BroadcastState);
-                self.everywhere.extend(everywhere.map(|(name, _)| name));
-            }
-            Fact::Partitions(partitions) => facts.partitions = Some(partitions),
-            Fact::Connected { .. } => facts.is_connected = true,
-            Fact::Restored => facts.is_restored = true,
-            Fact::RestoreFailed(failure) => return Err(RigError::Restore(failure)),
-            Fact::Running => facts.is_running = true,
-            Fact::SnapshotTaken(part) => facts.part = Some(*part),
-            Fact::SnapshotFailed { reason, .. } => return Err(RigError::Snapshot(reason)),
-            Fact::Settled { id } => facts.settled = id,
-            Fact::Published { version } => facts.published = version,
-            Fact::Moved { version, .. } => facts.moved = version,
-            Fact::Exhausted { version } => facts.exhausted = Some(version),
-            Fact::Ended => facts.is_ended = true,
-        }
-        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::mutant::{self, Mutant};
 use crate::operators::SinkContext;
 use crate::ports::{Nanos, StoreError, WorkerPort};
 use crate::snapshot::{After, OperatorKind};
-use crate::stage::{AnyStage, PullContext, StageError, Turn};
+use crate::stage::{AnyStage, PullContext, StageError, Turn, earliest};
 use crate::state::AnyState;
 use crate::stream::Dataflow;
 
@@ -33,7 +33,7 @@ pub struct Worker {
     stages: Vec<Box<dyn AnyStage>>,
     port: Box<dyn WorkerPort>,
     n_workers: u32,
-    /// Workers that have whatever states every worker has, or have been sent them.
+    /// Workers that have their copies of broadcast states, or have been sent them: those below this number.
     n_informed: u32,
     /// The largest object of the last snapshot, in bytes.
     object_bytes: usize,
@@ -351,13 +351,6 @@ impl std::fmt::Debug for Worker {
             .field("routes", &self.routes)
             .field("n_stages", &self.stages.len())
             .finish_non_exhaustive()
-    }
-}
-
-fn earliest(one: Option<Nanos>, other: Option<Nanos>) -> Option<Nanos> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 

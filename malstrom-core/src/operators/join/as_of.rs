@@ -6,12 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::armed::Armed;
 use super::timeline::Timeline;
-use super::{JoinHow, JoinOut, JoinRows, Results, has_come, is_earlier};
+use super::{JoinHow, JoinOut, JoinRows, Results, late};
 use crate::element::{Either, Keyed, Record, Timestamp};
 use crate::exchange::Data;
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::mutant::{self, Mutant};
+use crate::operators::due::fire_by_event;
 use crate::operators::{Emit, Operator};
 use crate::state::{StateKey, StateVisitor};
 use crate::time::{Due, Scheduled, TimedState};
@@ -36,21 +37,12 @@ pub struct AsOfJoin<K, L, R, F> {
 }
 
 impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> AsOfJoin<K, L, R, F> {
-    fn late(
-        &mut self,
-        time: Timestamp,
-        value: Keyed<K, Either<L, R>>,
-        out: &mut impl Emit<JoinOut<K, L, R, F::Out>>,
-    ) {
-        self.state.count_late(1);
-        out.emit(Record { time, value: Either::Right(value) });
-    }
-
     fn fire(&mut self, hash: u64, key: &K, out: &mut impl Emit<JoinOut<K, L, R, F::Out>>) {
-        let now = self.state.now().0;
-        if !self.state.get(hash, key).is_some_and(|history| has_come(history.armed, now)) {
+        let now = self.state.now();
+        if !self.state.get(hash, key).is_some_and(|history| history.armed.has_come(now)) {
             return;
         }
+        let now = now.0;
         let Some(history) = self.state.keyed().get_mut(hash, key) else { return };
         let mut results = Results { hash, key, out };
         while history.waiting.first_time().is_some_and(|time| due(time) <= now)
@@ -66,7 +58,7 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> AsOfJoin<K, L, R, F> {
         }
         history.versions.drop_upto(now, usize::from(!mutant::is(Mutant::VersionForgotten)));
         let due = history.due();
-        history.armed = due;
+        history.armed.set(due);
         if history.versions.is_empty() && history.waiting.is_empty() {
             self.state.keyed().remove(hash, key);
         }
@@ -98,7 +90,7 @@ where
                 }
             };
         if is_late {
-            return self.late(time, Keyed { hash, key, value }, out);
+            return late(&mut self.state, Record { time, value: Keyed { hash, key, value } }, out);
         }
         let (_, history) = self.state.keyed().get_or_insert_with(hash, &key, History::default);
         match value {
@@ -106,19 +98,13 @@ where
             Either::Right(right) => history.versions.insert(time.0, right),
         }
         let due = history.due();
-        if is_earlier(due, history.armed) {
-            history.armed = due;
+        if history.armed.set_earlier(due) {
             self.state.schedule_at(due, hash, key);
         }
     }
 
     fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Self::Out>) -> bool {
-        self.state.advance(time);
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((_, hash, key)) = self.state.next_event() else { return true };
-            self.fire(hash, &key, out);
-        }
-        false
+        fire_by_event(self, |it| &mut it.state, time, |it, _, hash, key| it.fire(hash, &key, out))
     }
 
     #[inline]
@@ -144,7 +130,7 @@ fn due(time: i64) -> i64 {
 ))]
 struct History<L, R> {
     /// When there is something to do.
-    armed: Option<i64>,
+    armed: Armed,
     versions: Timeline<R>,
     waiting: Timeline<L>,
 }
@@ -160,12 +146,12 @@ impl<L, R> History<L, R> {
 
 impl<L, R> Default for History<L, R> {
     fn default() -> Self {
-        Self { armed: None, versions: Timeline::default(), waiting: Timeline::default() }
+        Self { armed: Armed::default(), versions: Timeline::default(), waiting: Timeline::default() }
     }
 }
 
 impl<L, R> Scheduled for History<L, R> {
     fn each_due(&self, tell: &mut dyn FnMut(Due)) {
-        self.armed.into_iter().for_each(|armed| tell(Due::Event(Timestamp(armed))));
+        self.armed.each_due(tell);
     }
 }

@@ -7,12 +7,13 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::armed::Armed;
 use super::timeline::Timeline;
-use super::{JoinHow, JoinOut, JoinRows, Results, has_come, is_earlier};
+use super::{JoinHow, JoinOut, JoinRows, Results, late};
 use crate::element::{Either, Keyed, Record, Timestamp};
 use crate::exchange::Data;
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::mutant::{self, Mutant};
+use crate::operators::due::fire_by_event;
 use crate::operators::{Emit, Operator};
 use crate::state::{StateKey, StateVisitor};
 use crate::time::{Due, Scheduled, TimeOffset, TimedState};
@@ -77,20 +78,12 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> IntervalJoin<K, L, R, 
         left.into_iter().chain(right).min()
     }
 
-    fn late(
-        &mut self,
-        record: Record<Keyed<K, Either<L, R>>>,
-        out: &mut impl Emit<JoinOut<K, L, R, F::Out>>,
-    ) {
-        self.state.count_late(1);
-        out.emit(Record { time: record.time, value: Either::Right(record.value) });
-    }
-
     fn fire(&mut self, hash: u64, key: &K, out: &mut impl Emit<JoinOut<K, L, R, F::Out>>) {
-        let now = self.state.now().0;
-        if !self.state.get(hash, key).is_some_and(|waiting| has_come(waiting.armed, now)) {
+        let now = self.state.now();
+        if !self.state.get(hash, key).is_some_and(|waiting| waiting.armed.has_come(now)) {
             return;
         }
+        let now = now.0;
         let Some(waiting) = self.state.keyed().get_mut(hash, key) else { return };
         let mut results = Results { hash, key, out };
         let rows = &mut self.rows;
@@ -104,8 +97,8 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> IntervalJoin<K, L, R, 
                 results.emit(time, made);
             }
         });
-        waiting.armed = Self::due(self.interval, waiting);
-        let due = waiting.armed;
+        let due = Self::due(self.interval, waiting);
+        waiting.armed.set(due);
         if due.is_none() {
             self.state.keyed().remove(hash, key);
         }
@@ -125,7 +118,7 @@ where
     fn process(&mut self, record: Record<Keyed<K, Either<L, R>>>, out: &mut impl Emit<Self::Out>) {
         let now = self.state.now();
         if record.time < now {
-            return self.late(record, out);
+            return late(&mut self.state, record, out);
         }
         let Record { time, value: Keyed { hash, key, value } } = record;
         let (_, waiting) = self.state.keyed().get_or_insert_with(hash, &key, Waiting::default);
@@ -156,19 +149,13 @@ where
             }
         }
         let due = Self::due(interval, waiting);
-        if is_earlier(due, waiting.armed) {
-            waiting.armed = due;
+        if waiting.armed.set_earlier(due) {
             self.state.schedule_at(due, hash, key);
         }
     }
 
     fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Self::Out>) -> bool {
-        self.state.advance(time);
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((_, hash, key)) = self.state.next_event() else { return true };
-            self.fire(hash, &key, out);
-        }
-        false
+        fire_by_event(self, |it| &mut it.state, time, |it, _, hash, key| it.fire(hash, &key, out))
     }
 
     #[inline]
@@ -207,7 +194,7 @@ fn drop_rows<T>(rows: &mut Timeline<Row<T>>, now: i64, waits: i64, mut alone: im
 ))]
 struct Waiting<L, R> {
     /// When there is something to do.
-    armed: Option<i64>,
+    armed: Armed,
     left: Timeline<Row<L>>,
     right: Timeline<Row<R>>,
 }
@@ -220,12 +207,12 @@ struct Row<T> {
 
 impl<L, R> Default for Waiting<L, R> {
     fn default() -> Self {
-        Self { armed: None, left: Timeline::default(), right: Timeline::default() }
+        Self { armed: Armed::default(), left: Timeline::default(), right: Timeline::default() }
     }
 }
 
 impl<L, R> Scheduled for Waiting<L, R> {
     fn each_due(&self, tell: &mut dyn FnMut(Due)) {
-        self.armed.into_iter().for_each(|armed| tell(Due::Event(Timestamp(armed))));
+        self.armed.each_due(tell);
     }
 }

@@ -14,6 +14,7 @@
 //! 3. A row is late when partners of it may have been dropped already: it makes nothing, goes to the side output, if
 //!    there is one, and is counted.
 
+mod armed;
 mod as_of;
 mod interval;
 mod latest;
@@ -27,6 +28,9 @@ pub use windowed::{Rows, SameWindow, WindowJoin};
 
 use super::{Emit, Operator};
 use crate::element::{Either, Keyed, Record, Timestamp};
+use crate::exchange::Data;
+use crate::state::StateKey;
+use crate::time::{Scheduled, TimedState};
 
 /// What a join makes: results, and rows that came too late.
 pub type JoinOut<K, L, R, T> = Either<Keyed<K, T>, Keyed<K, Either<L, R>>>;
@@ -162,14 +166,14 @@ impl<K: Clone, E> Results<'_, K, E> {
     }
 }
 
-/// Whether anything is due by now.
-fn has_come(armed: Option<i64>, now: i64) -> bool {
-    armed.is_some_and(|armed| armed <= now)
-}
-
-/// Whether what is due then must be taken note of: nothing was due before, or only later.
-fn is_earlier(due: Option<i64>, armed: Option<i64>) -> bool {
-    due.is_some_and(|due| armed.is_none_or(|armed| due < armed))
+/// Counts a row that is late, and lets it go (rule 3).
+fn late<K: StateKey, L, R, T, S: Data + Scheduled>(
+    state: &mut TimedState<K, S>,
+    row: Record<Keyed<K, Either<L, R>>>,
+    out: &mut impl Emit<JoinOut<K, L, R, T>>,
+) {
+    state.count_late(1);
+    out.emit(Record { time: row.time, value: Either::Right(row.value) });
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::element::Timestamp;
 use crate::exchange::Data;
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::mutant::{self, Mutant};
+use crate::operators::due::{fire_by_clock, fire_by_event};
 use crate::ports::Nanos;
 use crate::state::StateKey;
 use crate::time::{Due, Scheduled, TimedState, Ttl};
@@ -100,22 +100,17 @@ impl<K: StateKey, C: Entries> Table<K, C> {
 
     /// Forgets a slice of what is to be forgotten at the watermark; whether all is done.
     pub(in crate::operators) fn expire(&mut self, time: Timestamp) -> bool {
-        self.state.advance(time);
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.state.next_event() else { return true };
+        let forget = |it: &mut Self, due, hash, key| {
             let early = i64::from(mutant::is(Mutant::EntryForgottenEarly));
-            self.forget(Due::Event(self.state.now().saturating_add(early)), due, hash, key);
-        }
-        false
+            it.forget(Due::Event(it.state.now().saturating_add(early)), due, hash, key);
+        };
+        fire_by_event(self, |it| &mut it.state, time, forget)
     }
 
     /// Forgets a slice of what is to be forgotten by the clock; when to come again.
     pub(in crate::operators) fn expire_by_clock(&mut self, now: Nanos) -> Option<Nanos> {
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.state.next_by_clock(now) else { break };
-            self.forget(Due::Clock(now), due, hash, key);
-        }
-        self.state.wake_at()
+        let forget = |it: &mut Self, due, hash, key| it.forget(Due::Clock(now), due, hash, key);
+        fire_by_clock(self, |it| &mut it.state, now, forget)
     }
 
     fn forget(&mut self, now: Due, due: Due, hash: u64, key: K) {

@@ -10,10 +10,10 @@ mod states;
 pub use held::At;
 pub use states::{List, ListOf, MapOf, MapState, States, Value, ValueOf};
 
+use super::due::{fire_by_clock, fire_by_event};
 use super::process_timed::{Kept, Timers};
 use super::{Emit, Operator, WithKey};
 use crate::element::{Keyed, Record, Timestamp};
-use crate::limits::TIMERS_FIRED_SLICE;
 use crate::ports::Nanos;
 use crate::state::{StateKey, StateVisitor};
 use crate::time::{Due, TimedState};
@@ -185,25 +185,17 @@ where
     }
 
     fn advance(&mut self, time: Timestamp, out: &mut impl Emit<Keyed<K, Op::Out>>) -> bool {
-        self.timers.advance(time);
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.timers.next_event() else {
-                // A timer sees what is there at its time, so nothing is forgotten before all have fired.
-                return Op::States::expire(&mut self.states, time);
-            };
-            self.fire::<V, _>(due, hash, &key, out);
-        }
-        false
+        let fire = |it: &mut Self, due, hash, key: K| it.fire::<V, _>(due, hash, &key, out);
+        // A timer sees what is there at its time, so nothing is forgotten before all have fired.
+        fire_by_event(self, |it| &mut it.timers, time, fire) && Op::States::expire(&mut self.states, time)
     }
 
     fn on_time(&mut self, now: Nanos, out: &mut impl Emit<Keyed<K, Op::Out>>) -> Option<Nanos> {
         self.now = now;
-        for _ in 0..TIMERS_FIRED_SLICE {
-            let Some((due, hash, key)) = self.timers.next_by_clock(now) else { break };
-            self.fire::<V, _>(due, hash, &key, out);
-        }
+        let fire = |it: &mut Self, due, hash, key: K| it.fire::<V, _>(due, hash, &key, out);
+        let fires_at = fire_by_clock(self, |it| &mut it.timers, now, fire);
         let expires_at = Op::States::expire_by_clock(&mut self.states, now);
-        self.timers.wake_at().into_iter().chain(expires_at).min()
+        fires_at.into_iter().chain(expires_at).min()
     }
 
     #[inline]

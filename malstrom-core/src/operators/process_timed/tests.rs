@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::exchange::stable_hash;
 use crate::ids::{Bin, SnapshotId};
+use crate::limits::TIMERS_FIRED_SLICE;
 use crate::state::AnyState;
 
 struct Out(Vec<(i64, u32)>);

@@ -90,6 +90,12 @@ impl<P, K: StateKey, V: Data, R: Send + 'static, E: Send + 'static, A, G> Asking
         }
     }
 
+    /// The operators before, and where they put their records.
+    fn before(&mut self) -> (&mut P, Enter<'_, K, V, R, E>) {
+        let Self { pipe, state, requests, gate, .. } = self;
+        (pipe, Enter { state, requests, gate })
+    }
+
     fn dry(&self, until: Option<Nanos>) -> Pulled {
         Pulled::Dry(super::earliest(until, self.requests.wake_at()))
     }
@@ -172,16 +178,17 @@ where
             (None, End::Telling) => Timestamp::MAX,
             _ => return false,
         };
-        let Self { pipe, state, requests, gate, .. } = self;
-        let mut enter = Enter { state, requests, gate };
+        let is_end = self.telling.is_none();
+        let (pipe, mut enter) = self.before();
         if !pipe.watermark(time, &mut enter) {
             return true;
         }
         pipe.flush(&mut enter);
-        if self.telling.take().is_none() {
+        if is_end {
             pipe.end(&mut enter);
             self.end = End::Told;
         }
+        self.telling = None;
         self.gate.watermark(time);
         true
     }
@@ -234,8 +241,7 @@ where
             self.end = End::Passed;
             return Ok(Pulled::Control(Control::End));
         }
-        let Self { pipe, state, requests, gate, .. } = self;
-        let mut enter = Enter { state, requests, gate };
+        let (pipe, mut enter) = self.before();
         let pulled = pipe.pull(cx, &mut enter)?;
         if let Pulled::Control(Control::Barrier(_)) = pulled {
             pipe.flush(&mut enter);
@@ -257,13 +263,13 @@ where
         if self.waiting.is_some() || self.requests.is_full() {
             return None;
         }
-        let Self { pipe, state, requests, gate, .. } = self;
-        pipe.tick(now, &mut Enter { state, requests, gate })
+        let (pipe, mut enter) = self.before();
+        pipe.tick(now, &mut enter)
     }
 
     fn flush(&mut self, _: &mut impl Emit<Out>) {
-        let Self { pipe, state, requests, gate, .. } = self;
-        pipe.flush(&mut Enter { state, requests, gate });
+        let (pipe, mut enter) = self.before();
+        pipe.flush(&mut enter);
     }
 
     fn inlet(&mut self) -> &mut dyn Inlet {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
+use super::probing::{OVERFLOW_MAX, OVERFLOW_SHIFT};
 use super::*;
 use crate::exchange::stable_hash;
 

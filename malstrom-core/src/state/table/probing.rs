@@ -1,0 +1,141 @@
+//! How a key is found by its hash, put where it belongs, and taken out.
+
+use super::BinTable;
+
+/// One in every byte of a word of tags.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// Where the overflow count lies in the word of tags. It never reaches the top bit, so it never equals a tag.
+pub(super) const OVERFLOW_SHIFT: u32 = 56;
+const OVERFLOW_ONE: u64 = 1 << OVERFLOW_SHIFT;
+pub(super) const OVERFLOW_MAX: u64 = 127;
+
+/// Where an entry lies.
+pub(super) struct Place {
+    pub(super) chunk: u32,
+    pub(super) slot: u32,
+}
+
+impl<K, S> BinTable<K, S> {
+    /// The chunk where a hash belongs; 0 while nothing is allocated.
+    #[inline]
+    pub(super) fn home(&self, hash: u64) -> u32 {
+        (((hash & 0xffff_ffff) * u64::from(self.n_chunks)) >> 32) as u32
+    }
+
+    /// Finds a taken slot whose tag fits the hash and whose key satisfies `eq`.
+    #[inline]
+    pub(super) fn locate(&self, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<Place> {
+        let mut chunk = self.home(hash);
+        let wanted = tag(hash) * ONES;
+        // Ends because every chunk is visited at most once.
+        for _ in 0..self.n_chunks {
+            let tags = self.tags(chunk);
+            // A byte of `differ` is zero where the tag fits. The expression may also mark the byte above such a one, but
+            // never one whose top bit is set: a free slot and the overflow count differ from a tag in that bit.
+            let differ = tags ^ wanted;
+            let mut candidates = differ.wrapping_sub(ONES) & !differ & Self::TAKEN;
+            while candidates != 0 {
+                let slot = candidates.trailing_zeros() / 8;
+                // SAFETY: a candidate is a taken slot, as said above.
+                if eq(unsafe { &self.slot(chunk, slot).as_ref().0 }) {
+                    return Some(Place { chunk, slot });
+                }
+                candidates &= candidates - 1;
+            }
+            if tags >> OVERFLOW_SHIFT == 0 {
+                return None;
+            }
+            chunk = self.following(chunk);
+        }
+        None
+    }
+
+    /// Inserts a key that is not there. If `init` or `rehash` panics, nothing is inserted.
+    #[inline(never)]
+    pub(super) fn insert_absent(
+        &mut self,
+        hash: u64,
+        key: K,
+        init: impl FnOnce() -> S,
+        rehash: impl Fn(&K) -> u64,
+    ) -> Place {
+        if self.len == self.capacity {
+            self.resize(self.len() + 1, &rehash);
+        }
+        let entry = (key, init());
+        let place = self.claim(hash);
+        // SAFETY: `claim` returns a slot that was free and that nobody else refers to.
+        unsafe { self.slot(place.chunk, place.slot).write(entry) };
+        place
+    }
+
+    /// Marks the first free slot for this hash as taken, and counts the overflow on the way there. The caller fills the
+    /// slot at once. There must be a free slot.
+    #[inline]
+    pub(super) fn claim(&mut self, hash: u64) -> Place {
+        debug_assert!(self.len < self.capacity);
+        let mut chunk = self.home(hash);
+        // Ends because fewer slots are taken than there are.
+        loop {
+            let tags = self.tags(chunk);
+            let free = !tags & Self::TAKEN;
+            if free != 0 {
+                // In a table of one chunk the slots below the capacity come first, and one of them is free.
+                let slot = free.trailing_zeros() / 8;
+                self.set_tags(chunk, tags | tag(hash) << (slot * 8));
+                self.len += 1;
+                return Place { chunk, slot };
+            }
+            if tags >> OVERFLOW_SHIFT < OVERFLOW_MAX {
+                self.set_tags(chunk, tags + OVERFLOW_ONE);
+            }
+            chunk = self.following(chunk);
+        }
+    }
+
+    /// Takes an entry out. `home` is its home, `place` a taken slot.
+    pub(super) fn take(&mut self, home: u32, place: &Place) -> (K, S) {
+        let tags = self.tags(place.chunk);
+        self.set_tags(place.chunk, tags & !(0xff << (place.slot * 8)));
+        self.len -= 1;
+        // The way from home ends at the entry, or after one round if a hash contradicts itself.
+        let mut chunk = home;
+        for _ in 0..self.n_chunks {
+            if chunk == place.chunk {
+                break;
+            }
+            let tags = self.tags(chunk);
+            if (1..OVERFLOW_MAX).contains(&(tags >> OVERFLOW_SHIFT)) {
+                self.set_tags(chunk, tags - OVERFLOW_ONE);
+            }
+            chunk = self.following(chunk);
+        }
+        // SAFETY: the slot was taken and is free now, so nobody else will read or drop the entry.
+        unsafe { self.slot(place.chunk, place.slot).read() }
+    }
+
+    #[inline]
+    fn following(&self, chunk: u32) -> u32 {
+        if chunk + 1 == self.n_chunks { 0 } else { chunk + 1 }
+    }
+}
+
+/// What stands for a hash in the word of tags.
+#[inline]
+fn tag(hash: u64) -> u64 {
+    0x80 | hash >> 57
+}
+
+/// Asks for a cache line, into the second level: the first has so few buffers for lines under way that asking for two
+/// lines a record would wait for them (measured: an eighth slower). The address need not be valid.
+#[inline]
+pub(super) fn prefetch_line(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch of any address changes nothing and cannot fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
+}
