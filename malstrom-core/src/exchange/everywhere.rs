@@ -1,8 +1,9 @@
 //! A way out of a stage to all workers, and the beginning of the stage that reads it: each record comes to each of them.
 
-use super::lane::{Lane, Remote, drain_all};
+use super::lane::Remote;
+use super::lanes::Lanes;
 use super::{Channels, Data, decode_batch};
-use crate::element::{Barrier, Control, Record, Timestamp};
+use crate::element::{Control, Record, Timestamp};
 use crate::ids::{EdgeId, WorkerId};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
@@ -10,21 +11,18 @@ use crate::stage::{Inlet, Outlet, Pipe, PullContext, Pulled, StageError, pull_fr
 
 /// Sends each record to all workers.
 pub(crate) struct Everywhere<T> {
-    edge: EdgeId,
-    lanes: Vec<Lane<T>>,
-    /// The watermark or the idleness that was told last since the last route: a lane that is added begins with it.
-    told: Option<Control>,
+    lanes: Lanes<T>,
 }
 
 impl<T> Everywhere<T> {
     pub(crate) fn new(edge: EdgeId) -> Self {
-        Self { edge, lanes: Vec::new(), told: None }
+        Self { lanes: Lanes::new(edge) }
     }
 }
 
 impl<T: Data + Clone> Emit<T> for Everywhere<T> {
     fn emit(&mut self, record: Record<T>) {
-        if let Some((last, others)) = self.lanes.split_last_mut() {
+        if let Some((last, others)) = self.lanes.get_mut().split_last_mut() {
             others.iter_mut().for_each(|lane| lane.push(record.clone()));
             last.push(record);
         }
@@ -33,34 +31,21 @@ impl<T: Data + Clone> Emit<T> for Everywhere<T> {
 
 impl<T: Data + Clone> Outlet<T> for Everywhere<T> {
     fn drain(&mut self) -> bool {
-        drain_all(&mut self.lanes)
+        self.lanes.drain()
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
-        self.lanes.iter_mut().for_each(Lane::flush);
+        self.lanes.flush();
         Ok(())
     }
 
     fn control(&mut self, control: Control) -> Result<(), StageError> {
-        match control {
-            Control::Watermark(_) | Control::Idle => self.told = Some(control),
-            Control::Barrier(Barrier::Route(_)) => self.told = None,
-            Control::Barrier(Barrier::Snapshot(_)) | Control::Suspend | Control::End => {}
-        }
-        self.lanes.iter_mut().for_each(|lane| lane.control(control));
+        self.lanes.control(control);
         Ok(())
     }
 
     fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        self.lanes.truncate(n_workers as usize);
-        for worker in self.lanes.len()..n_workers as usize {
-            let to = WorkerId(u32::try_from(worker).expect("fits: it is below n_workers"));
-            let mut lane = Lane::new(Box::new(Remote(port.channel_to(self.edge, to))));
-            if let Some(control) = self.told {
-                lane.control(control);
-            }
-            self.lanes.push(lane);
-        }
+        self.lanes.connect(n_workers, port);
     }
 }
 

@@ -5,6 +5,7 @@ mod channels;
 mod everywhere;
 mod hash;
 mod lane;
+mod lanes;
 mod outbox;
 mod parcel;
 

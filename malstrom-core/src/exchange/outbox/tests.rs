@@ -2,9 +2,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::element::Timestamp;
+use crate::element::{Barrier, Timestamp};
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
-use crate::ids::{RouteVersion, SnapshotId};
+use crate::ids::{RouteVersion, SnapshotId, WorkerId};
 use crate::ports::Nanos;
 use crate::worker::messages::{Mail, Report};
 
