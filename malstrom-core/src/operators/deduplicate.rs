@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_record_is_late_when_one_like_it_may_have_been_forgotten() {
-        let mut first = Deduplicate::new("first", 4, Ttl::event_time(10), |()| ());
+        let mut first = Deduplicate::new("first", 4, Ttl::event_time(10), |_: &()| ());
         let mut out = Out::default();
         // The record at 10 is like that at 1, which the watermark 11 has made be forgotten.
         for (time, watermark) in [(1, 5), (6, 11), (10, 11), (11, 11)] {
