@@ -20,6 +20,8 @@ pub const ASIDE_RECORDS_MAX: usize = 1 << 20;
 pub const LOOKAHEAD_RECORDS: usize = 16;
 /// Timers that fire, per operator, between two looks at what else there is to do.
 pub const TIMERS_FIRED_SLICE: usize = 256;
+/// Keys with something due at one time that lie in one list.
+pub const DUE_PIECE_KEYS: usize = 1024;
 /// Keys whose records are combined before an exchange at once; a power of two.
 pub const COMBINED_KEYS_MAX: usize = 4096;
 

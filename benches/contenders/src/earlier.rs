@@ -13,10 +13,10 @@ use earlier_malstrom::types::DataMessage;
 use earlier_malstrom::worker::StreamProvider;
 
 use crate::data::{key, load_str, range, shares_str};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::{LocalTally, Tally};
 use crate::task::{Task, Workload};
 use crate::work;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// What is to be done. Its builders take a function, which can capture nothing.
 static RUN: OnceLock<Run> = OnceLock::new();

@@ -1,10 +1,8 @@
 //! The same work done by several programs. In reading order:
 //!
-//! - [`task`]: what is to be done; [`outcome`]: what one run tells.
+//! - [`task`]: what is to be done. What one run tells, and how it is measured, is in `malstrom-measure`.
 //! - [`data`]: the input, equal for all.
 //! - [`work`]: the parts of the work that must be the same everywhere.
-//! - [`tally`]: what the output of a run adds up to, and when the last of it came.
-//! - [`latency`]: how long records take under an open loop.
 //! - [`mesh`]: batches between threads, for the programs written by hand.
 //! - [`plain`], [`tuned`]: the programs written by hand.
 //! - [`engine`] is Malstrom.
@@ -15,12 +13,9 @@
 pub mod data;
 pub mod earlier;
 pub mod engine;
-pub mod latency;
 pub mod mesh;
-pub mod outcome;
 pub mod plain;
 pub mod renoir;
-pub mod tally;
 pub mod task;
 pub mod timely;
 pub mod tuned;
@@ -29,8 +24,8 @@ pub mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
+use malstrom_measure::outcome::{BoxError, Outcome};
 
-use crate::outcome::{BoxError, Outcome};
 use crate::task::{Command, Program, Task};
 
 /// Does what the command line says; `allocator` names what this binary was linked with.
@@ -51,7 +46,7 @@ pub fn main(allocator: &'static str) -> ExitCode {
 }
 
 fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
-    let outcome = match task.program {
+    let mut outcome = match task.program {
         Program::Plain | Program::PlainParked => plain::run(task),
         Program::Tuned => tuned::run(task),
         Program::Malstrom => engine::run(task),
@@ -59,5 +54,9 @@ fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
         Program::Renoir | Program::RenoirTwoPhase => renoir::run(task),
         Program::Earlier => earlier::run(task),
     }?;
-    Ok(outcome.of(task, allocator))
+    outcome.note("program", serde_json::to_value(task.program)?);
+    outcome.note("workload", serde_json::to_value(task.workload)?);
+    outcome.note("workers", task.workers);
+    outcome.note("allocator", allocator);
+    Ok(outcome)
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use ::renoir::prelude::*;
 
 use crate::data::{DISORDER_MS, WINDOW_MS, events, key, load_str, range, shares_str, window_of};
-use crate::latency::{Latencies, Pace};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::Tally;
 use crate::task::{Program, Task, Workload};
 use crate::work;
+use malstrom_measure::latency::{Latencies, Pace};
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::Tally;
 
 /// Records in a batch: what its examples take where latency does not matter.
 const BATCH_RECORDS: usize = 1024;

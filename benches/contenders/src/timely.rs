@@ -16,11 +16,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::data::{DISORDER_MS, WINDOW_MS, events, key, load_str, range, shares_str, window_of};
-use crate::latency::{Latencies, Pace, this_thread_makes_records};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::Tally;
 use crate::task::{Program, Task, Workload};
 use crate::work;
+use malstrom_measure::latency::{Latencies, Pace, this_thread_makes_records};
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::Tally;
 
 /// Events between two turns of a worker.
 const TURN_EVENTS: usize = 1024;

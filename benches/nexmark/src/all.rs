@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use malstrom_contenders::outcome::BoxError;
+use malstrom_measure::outcome::BoxError;
 use serde_json::Value;
 
 use crate::args::{All, Program};
@@ -153,7 +153,29 @@ fn table(args: &All, answered: &[Answered]) -> (String, bool) {
         do_all_agree &= one.do_agree() && one.series.iter().all(|series| series.rate().is_some());
         text += &line(one);
     }
+    text += &format!(
+        "\nA dash: there is no such figure. Of a latency, because fewer than {} rows (p50), {} (p99) or {} (p99.9) came out \
+         behind the moment at which they were due: windows that end every few seconds have few rows, and days and most \
+         sessions end with the stream, before they are due. The rows of q12 are due by the clock and not by an event. Keys \
+         are those held at most at once, of all operators.\n",
+        PERCENTILES[0].1, PERCENTILES[1].1, PERCENTILES[2].1,
+    );
     (text, do_all_agree)
+}
+
+/// The percentiles that are shown: the name of each, and the rows without which it says nothing.
+const PERCENTILES: [(&str, u64); 3] = [("p50_us", 10), ("p99_us", 100), ("p999_us", 1000)];
+
+/// A figure, with as many digits as say something.
+fn shown(figure: Option<f64>) -> String {
+    match figure {
+        None => "–".to_owned(),
+        Some(n) if n >= 99.95 => format!("{n:.0}"),
+        Some(n) if n >= 9.995 => format!("{n:.1}"),
+        Some(n) if n >= 0.005 => format!("{n:.2}"),
+        Some(n) if n > 0.0 => "<0.01".to_owned(),
+        Some(_) => "0".to_owned(),
+    }
 }
 
 fn line(one: &Answered) -> String {
@@ -161,11 +183,7 @@ fn line(one: &Answered) -> String {
     let (timely, renoir) = (one.find(Program::Timely), one.find(Program::Renoir));
     let mut line = format!("| q{} |", one.query);
     let mut cell = |figure: Option<f64>| {
-        let _ = match figure {
-            None => write!(line, " |"),
-            Some(n) if n >= 100.0 => write!(line, " {n:.0} |"),
-            Some(n) => write!(line, " {n:.2} |"),
-        };
+        let _ = write!(line, " {} |", shown(figure));
     };
     cell(ours.rate());
     cell(ours.rate_per_core());
@@ -175,14 +193,21 @@ fn line(one: &Answered) -> String {
     cell(renoir.and_then(|peer| ours.ratio_to(peer)));
     // By the clock: the rows bear no time that an event was due at.
     let paced = one.paced.as_ref().ok().filter(|_| one.query != 12);
-    for name in ["p50_us", "p99_us", "p999_us"] {
-        cell(paced.and_then(|run| Some(number(run, &format!("/latency/{name}"))? / 1e3)));
+    for (name, n_rows) in PERCENTILES {
+        let run = paced.filter(|run| number(run, "/latency/n").is_some_and(|n| n >= n_rows as f64));
+        cell(run.and_then(|run| Some(number(run, &format!("/latency/{name}"))? / 1e3)));
     }
     let keys = |run: &Value| {
-        let keys = run.get("keys_at_most")?.as_object()?;
+        let keys = run.get("keys_at_most")?.as_object().filter(|keys| !keys.is_empty())?;
         Some(keys.values().filter_map(Value::as_f64).fold(0.0, |sum, n| sum + n))
     };
-    cell(ours.figure(keys));
+    let _ = match ours.figure(keys) {
+        Some(n) => write!(line, " {n:.0} |"),
+        None => write!(line, " – |"),
+    };
+    let mut cell = |figure: Option<f64>| {
+        let _ = write!(line, " {} |", shown(figure));
+    };
     let most = |name: &'static str| {
         move |run: &Value| {
             let all = run.get("snapshots")?.as_array()?;
@@ -218,4 +243,16 @@ fn machine() -> String {
     let n_cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{}, {n_cores} cores, Linux {}", model.map_or("", |(_, name)| name.trim()), kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_has_as_many_digits_as_say_something() {
+        let figures = [1234.5, 99.96, 45.67, 1.234, 0.0049, 0.0].map(|n| shown(Some(n)));
+        assert_eq!(figures, ["1234", "100", "45.7", "1.23", "<0.01", "0"]);
+        assert_eq!(shown(None), "–");
+    }
 }

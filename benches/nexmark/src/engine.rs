@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use malstrom_contenders::latency::Latencies;
-use malstrom_contenders::outcome::{BoxError, Outcome};
-use malstrom_contenders::tally::Tally;
+use malstrom_measure::latency::Latencies;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::Tally;
 use malstrom_runtime::prelude::*;
 use serde_json::json;
 

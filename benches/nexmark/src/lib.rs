@@ -24,7 +24,7 @@ pub mod rows;
 mod source;
 pub mod timely;
 
-use malstrom_contenders::outcome::{BoxError, Outcome};
+use malstrom_measure::outcome::{BoxError, Outcome};
 
 use crate::args::{Program, Run};
 

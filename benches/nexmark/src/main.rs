@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use malstrom_contenders::outcome::BoxError;
+use malstrom_measure::outcome::BoxError;
 use malstrom_nexmark::args::{All, Command, Run};
 use malstrom_nexmark::{export, report};
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use malstrom_contenders::latency::{Latencies, LocalLatencies};
-use malstrom_contenders::tally::{LocalTally, Tally};
 use malstrom_core::element::{Record, Timestamp};
 use malstrom_core::operators::{BoxError, Sink};
 use malstrom_core::stage::Pipe;
 use malstrom_core::stream::Stream;
+use malstrom_measure::latency::{Latencies, LocalLatencies};
+use malstrom_measure::tally::{LocalTally, Tally};
 use malstrom_runtime::connectors::TransactionalFiles;
 
 use crate::generator::Generator;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use malstrom_contenders::outcome::BoxError;
+use malstrom_measure::outcome::BoxError;
 use plotters::prelude::*;
 
 use crate::all::Answered;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ::renoir::operator::Operator;
 use ::renoir::prelude::*;
-use malstrom_contenders::outcome::{BoxError, Outcome};
-use malstrom_contenders::tally::Tally;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::Tally;
 
 use crate::args::Run;
 use crate::calc::{self, CATEGORY, DAY_MS, STEP_MS, WINDOW_MS, day_of, is_near, window_of};

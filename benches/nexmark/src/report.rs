@@ -1,6 +1,6 @@
 //! How a run went, for people.
 
-use malstrom_contenders::outcome::Outcome;
+use malstrom_measure::outcome::Outcome;
 use serde_json::Value;
 
 use crate::args::Run;
@@ -24,7 +24,9 @@ pub fn lines(args: &Run, outcome: &Outcome) -> String {
     );
     let more = |name: &str| outcome.more.get(name).cloned().unwrap_or(Value::Null);
     let latency = more("latency");
-    if latency.is_object() {
+    if latency.get("n").is_some_and(|n| n == 0) {
+        text += "latency: no row came behind the moment at which it was due\n";
+    } else if latency.is_object() {
         let us = |name: &str| latency.get(name).and_then(Value::as_f64).unwrap_or(0.0);
         text += &format!(
             "latency from when an event was due: p50 {:.0} us, p99 {:.0} us, p99.9 {:.0} us, at most {:.0} us; longest time without a row {} ms\n",

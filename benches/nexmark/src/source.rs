@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use malstrom_contenders::latency::Pace;
 use malstrom_core::element::Record;
 use malstrom_core::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
+use malstrom_measure::latency::Pace;
 
 use crate::event::Event;
 use crate::generator::Generator;

@@ -14,8 +14,8 @@ use ::timely::dataflow::operators::vec::Map;
 use ::timely::dataflow::{InputHandle, StreamVec};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use malstrom_contenders::outcome::{BoxError, Outcome};
-use malstrom_contenders::tally::Tally;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::Tally;
 
 use crate::args::Run;
 use crate::calc::{self, CATEGORY, DAY_MS, Offer, STEP_MS, WINDOW_MS, day_of, is_near, window_of};
@@ -360,8 +360,10 @@ fn q9(events: Stream<'_, Event>) -> Stream<'_, Won9> {
                             }
                         }
                         (Lot::Offer(offer), None) => {
+                            if kept.early.is_empty() {
+                                due.entry(offer.time()).or_default().push(id);
+                            }
                             kept.early.push(offer);
-                            due.entry(offer.time()).or_default().push(id);
                         }
                     }
                 }
@@ -374,8 +376,9 @@ fn q9(events: Stream<'_, Event>) -> Stream<'_, Won9> {
                     let Some(kept) = table.get_mut(&id) else { continue };
                     let Some((time, expires, seller, category)) = kept.opened else {
                         kept.early.retain(|offer| offer.time() > at);
-                        if kept.early.is_empty() {
-                            table.remove(&id);
+                        match kept.early.iter().map(|offer| offer.time()).max() {
+                            Some(time) => due.entry(time).or_default().push(id),
+                            None => drop(table.remove(&id)),
                         }
                         continue;
                     };

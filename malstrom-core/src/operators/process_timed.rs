@@ -1,8 +1,12 @@
 //! `process_timed`: the general keyed operator with timers, in event time and by the clock.
 
+mod times;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use times::Times;
 
 use super::due::{fire_by_clock, fire_by_event};
 use super::{Emit, Operator, WithKey};
@@ -100,24 +104,21 @@ impl<'a> Timers<'a> {
         if self.watermark == Timestamp::MAX {
             return;
         }
-        if let Err(at) = self.kept.event.binary_search(&time) {
-            self.kept.event.insert(at, time);
+        if self.kept.event.insert(time) {
             self.set.push(Due::Event(time));
         }
     }
 
     /// Takes back a timer in event time; whether it was set.
     pub fn cancel_at(&mut self, time: Timestamp) -> bool {
-        let found = self.kept.event.binary_search(&time);
-        found.is_ok_and(|at| self.kept.event.remove(at) == time)
+        self.kept.event.remove(time)
     }
 
     /// Has the key's timer fire once this much time has passed on the worker's clock. It does not fire at the end of
     /// the stream. What the moment is called, for taking it back.
     pub fn set_after(&mut self, time: Duration) -> Nanos {
         let due = self.now.after(time);
-        if let Err(at) = self.kept.clock.binary_search(&due.0) {
-            self.kept.clock.insert(at, due.0);
+        if self.kept.clock.insert(due.0) {
             self.set.push(Due::Clock(due));
         }
         due
@@ -125,8 +126,7 @@ impl<'a> Timers<'a> {
 
     /// Takes back a timer by the clock; whether it was set.
     pub fn cancel(&mut self, due: Nanos) -> bool {
-        let found = self.kept.clock.binary_search(&due.0);
-        found.is_ok_and(|at| self.kept.clock.remove(at) == due.0)
+        self.kept.clock.remove(due.0)
     }
 
     /// How far event time has come.
@@ -241,23 +241,23 @@ pub(super) struct Kept<S> {
 /// Times of timers, ascending.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct KeptTimers {
-    event: Vec<Timestamp>,
-    clock: Vec<u64>,
+    event: Times<Timestamp>,
+    clock: Times<u64>,
 }
 
 impl KeptTimers {
     pub(super) fn has(&self, due: Due) -> bool {
         match due {
-            Due::Event(time) => self.event.binary_search(&time).is_ok(),
-            Due::Clock(time) => self.clock.binary_search(&time.0).is_ok(),
+            Due::Event(time) => self.event.has(time),
+            Due::Clock(time) => self.clock.has(time.0),
         }
     }
 
     pub(super) fn remove(&mut self, due: Due) {
         match due {
-            Due::Event(time) => self.event.retain(|set| *set != time),
-            Due::Clock(time) => self.clock.retain(|set| *set != time.0),
-        }
+            Due::Event(time) => self.event.remove(time),
+            Due::Clock(time) => self.clock.remove(time.0),
+        };
     }
 }
 
@@ -275,8 +275,8 @@ impl<S> Default for Kept<S> {
 
 impl<S> Scheduled for Kept<S> {
     fn each_due(&self, tell: &mut dyn FnMut(Due)) {
-        self.timers.event.iter().for_each(|time| tell(Due::Event(*time)));
-        self.timers.clock.iter().for_each(|time| tell(Due::Clock(Nanos(*time))));
+        self.timers.event.as_slice().iter().for_each(|time| tell(Due::Event(*time)));
+        self.timers.clock.as_slice().iter().for_each(|time| tell(Due::Clock(Nanos(*time))));
     }
 }
 

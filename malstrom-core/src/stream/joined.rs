@@ -71,8 +71,8 @@ impl<K: StateKey, L: 'static, P: Pipe<Item = Keyed<K, L>>> KeyedStream<P> {
     }
 
     /// Joins the records of two streams that have the same key. Which of them belong together is still to be said:
-    /// [`between`](Joined::between), [`window`](Joined::window), [`as_of`](Joined::as_of) or
-    /// [`latest`](Joined::latest).
+    /// [`between`](Joined::between), [`at_any_time`](Joined::at_any_time), [`window`](Joined::window),
+    /// [`as_of`](Joined::as_of) or [`latest`](Joined::latest).
     ///
     /// ```
     /// use std::time::Duration;
@@ -171,6 +171,30 @@ impl<P, J> Joined<P, J> {
     /// watermark has passed all that could have been its partner. A row is late when it comes behind the watermark.
     pub fn between<B: Into<TimeOffset>>(self, range: RangeInclusive<B>) -> Joined<P, J, Interval> {
         self.how(Interval::new(range))
+    }
+
+    /// All rows of a key belong together, whatever their times. A pair is told when its second row comes, at the later of
+    /// both times; a row that is alone is told at the end of the stream. No row is late, and all are kept for ever: where
+    /// times say which rows can be partners, [`between`](Self::between) forgets them.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let people = job.source("people", from_iter(|| [(1_u64, "ann"), (2, "bob")]));
+    ///     let people = people.into_keyed(|(id, name)| (id, name.to_owned()));
+    ///     let orders = job.source("orders", from_iter(|| [(1_u64, 250_u64), (1, 30)]));
+    ///     people
+    ///         .join(orders.into_keyed(|order| order))
+    ///         .at_any_time()
+    ///         .combine("orders of people", |_, name, order| (name.clone(), *order))
+    ///         .sink("out", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    pub fn at_any_time(self) -> Joined<P, J, Interval> {
+        self.how(Interval::UNBOUNDED)
     }
 
     /// Rows belong together that are in the same window. They are told when the window is complete, at its last time; of

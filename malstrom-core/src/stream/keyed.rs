@@ -6,14 +6,13 @@ use super::{Stream, Windowed};
 use crate::element::Keyed;
 use crate::exchange::Data;
 use crate::operators::{
-    Deduplicate, Filter, Fold, FoldFinal, Inspect, IntoPairs, KeyedOperator, MapValues, MapWithState,
-    Operator, Process, ProcessFn, ProcessStateful, ProcessTimed, Reduce, Sink, StatefulOperator,
-    TimedOperator, TransactionalSink,
+    Filter, Fold, FoldFinal, Inspect, IntoPairs, KeyedOperator, MapValues, MapWithState, Operator, Process,
+    ProcessFn, ProcessStateful, ProcessTimed, Reduce, Sink, StatefulOperator, TimedOperator,
+    TransactionalSink,
 };
 use crate::snapshot::OperatorKind;
 use crate::stage::{Pipe, Then};
 use crate::state::StateKey;
-use crate::time::Ttl;
 use crate::time::windows::{OnTime, WindowKind};
 
 /// A stream that is partitioned by a key: all records of a key pass one worker, in order, and find its state there.
@@ -274,58 +273,6 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
         self.stateful(name, |n_bins| ProcessStateful::new(name, n_bins, states, operator))
     }
 
-    /// Lets of the records of a key the first through, and none that comes within this time of it. In event time a record is
-    /// late, and counted, when the first of its kind may have been forgotten.
-    ///
-    /// ```
-    /// use malstrom_core::element::Timestamp;
-    /// use malstrom_core::operators::{Discard, from_iter};
-    /// use malstrom_core::stream::Dataflow;
-    /// use malstrom_core::time::{Ttl, Watermarks};
-    ///
-    /// let dataflow = Dataflow::build(4, |job| {
-    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64));
-    ///     let timed = numbers.assign_timestamps(|n| Timestamp(*n as i64), Watermarks::ascending());
-    ///     timed.key_by(|n| n % 3).deduplicate("first", Ttl::event_time(5)).sink("firsts", Discard);
-    /// })?;
-    /// assert!(dataflow.description().operators.keys().eq(["numbers", "first", "firsts"]));
-    /// # Ok::<(), malstrom_core::stream::BuildError>(())
-    /// ```
-    #[expect(clippy::type_complexity, reason = "a stream's type spells out its operators")]
-    #[track_caller]
-    pub fn deduplicate(self, name: &str, within: Ttl) -> KeyedStream<Then<P, Deduplicate<K, (), fn(&V)>>> {
-        self.deduplicate_by(name, within, nothing::<V> as fn(&V))
-    }
-
-    /// Like [`deduplicate`](Self::deduplicate), of the records for which `what` gives the same.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use malstrom_core::operators::{Discard, from_iter};
-    /// use malstrom_core::stream::Dataflow;
-    /// use malstrom_core::time::Ttl;
-    ///
-    /// let dataflow = Dataflow::build(4, |job| {
-    ///     let numbers = job.source("numbers", from_iter(|| 0..10_u64)).key_by(|n| n % 3);
-    ///     let an_hour = Ttl::clock(Duration::from_secs(3600));
-    ///     numbers.deduplicate_by("digits", an_hour, |n| n % 10).sink("out", Discard);
-    /// })?;
-    /// # Ok::<(), malstrom_core::stream::BuildError>(())
-    /// ```
-    #[track_caller]
-    pub fn deduplicate_by<M, F>(
-        self,
-        name: &str,
-        within: Ttl,
-        what: F,
-    ) -> KeyedStream<Then<P, Deduplicate<K, M, F>>>
-    where
-        M: Data + Ord,
-        F: FnMut(&V) -> M + 'static,
-    {
-        self.stateful(name, |n_bins| Deduplicate::new(name, n_bins, within, what))
-    }
-
     /// Cuts the stream of each key into windows of event time: [`Tumbling`](crate::time::windows::Tumbling),
     /// [`Sliding`](crate::time::windows::Sliding), [`Session`](crate::time::windows::Session),
     /// [`Global`](crate::time::windows::Global), [`Count`](crate::time::windows::Count).
@@ -484,9 +431,6 @@ impl<K: StateKey, V: 'static, P: Pipe<Item = Keyed<K, V>>> KeyedStream<P> {
         self.into_pairs().for_each(name, take);
     }
 }
-
-/// What all records of a key have in common.
-fn nothing<V>(_: &V) {}
 
 impl<P> fmt::Debug for KeyedStream<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@
 
 mod asking;
 mod broadcast;
+mod deduplicated;
 mod flow;
 mod job;
 mod joined;

@@ -2,6 +2,9 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+
+use crate::limits::{DUE_PIECE_KEYS, LOOKAHEAD_RECORDS};
 
 /// Keys with something due at a time. It may name what is no longer due: whoever takes from it asks the state, which
 /// alone is stored and moved.
@@ -13,11 +16,30 @@ pub(super) struct DueQueue<T, K> {
     times: BTreeMap<T, Keys<K>>,
 }
 
+/// What is taken from the queue.
+#[derive(Debug)]
+pub(super) struct Taken<T, K> {
+    pub(super) time: T,
+    pub(super) hash: u64,
+    pub(super) key: K,
+    /// The hash of a key that is taken soon: its state may be loaded meanwhile.
+    pub(super) upcoming: Option<u64>,
+}
+
 /// Keys and their hashes. Of two that are due at one time the first set comes first, so that a run can be repeated.
 #[derive(Debug)]
 enum Keys<K> {
     One(u64, K),
     Many(VecDeque<(u64, K)>),
+    Storm(Box<Storm<K>>),
+}
+
+/// More keys than one list should hold: growing it would copy all of them at once, and what has fired would keep its
+/// memory until the last has.
+#[derive(Debug)]
+struct Storm<K> {
+    first: VecDeque<(u64, K)>,
+    rest: VecDeque<VecDeque<(u64, K)>>,
 }
 
 impl<T: Ord + Copy, K> DueQueue<T, K> {
@@ -26,18 +48,11 @@ impl<T: Ord + Copy, K> DueQueue<T, K> {
     }
 
     pub(super) fn push(&mut self, time: T, hash: u64, key: K) {
-        let keys = match self.times.entry(time) {
+        match self.times.entry(time) {
             Entry::Vacant(vacant) => {
                 vacant.insert(Keys::One(hash, key));
-                return;
             }
-            Entry::Occupied(occupied) => occupied.into_mut(),
-        };
-        if let Keys::Many(keys) = keys {
-            return keys.push_back((hash, key));
-        }
-        if let Keys::One(first_hash, first) = std::mem::replace(keys, Keys::Many(VecDeque::new())) {
-            *keys = Keys::Many(VecDeque::from([(first_hash, first), (hash, key)]));
+            Entry::Occupied(occupied) => occupied.into_mut().push(hash, key),
         }
     }
 
@@ -49,18 +64,71 @@ impl<T: Ord + Copy, K> DueQueue<T, K> {
 
     /// Takes the earliest, if it is due by then.
     #[inline]
-    pub(super) fn pop(&mut self, upto: T) -> Option<(T, u64, K)> {
+    pub(super) fn pop(&mut self, upto: T) -> Option<Taken<T, K>> {
         let mut first = self.times.first_entry().filter(|first| *first.key() <= upto)?;
         let time = *first.key();
-        if let Keys::Many(keys) = first.get_mut()
-            && keys.len() > 1
+        let (list, is_last) = match first.get_mut() {
+            Keys::One(..) => {
+                let Keys::One(hash, key) = first.remove() else { return None };
+                return Some(Taken { time, hash, key, upcoming: None });
+            }
+            Keys::Many(list) => {
+                let is_last = list.len() == 1;
+                (list, is_last)
+            }
+            Keys::Storm(storm) => storm.first(),
+        };
+        let taken = list.pop_front();
+        let upcoming = list.get(LOOKAHEAD_RECORDS).map(|(hash, _)| *hash);
+        if is_last {
+            first.remove();
+        }
+        taken.map(|(hash, key)| Taken { time, hash, key, upcoming })
+    }
+}
+
+impl<K> Keys<K> {
+    fn push(&mut self, hash: u64, key: K) {
+        match self {
+            Self::Many(list) if list.len() < DUE_PIECE_KEYS => list.push_back((hash, key)),
+            Self::Storm(storm) => storm.push(hash, key),
+            Self::One(..) | Self::Many(_) => {
+                *self = match mem::replace(self, Self::Many(VecDeque::new())) {
+                    Self::One(first_hash, first) => {
+                        Self::Many(VecDeque::from([(first_hash, first), (hash, key)]))
+                    }
+                    Self::Many(first) => {
+                        let mut storm = Storm { first, rest: VecDeque::new() };
+                        storm.push(hash, key);
+                        Self::Storm(Box::new(storm))
+                    }
+                    storm => storm,
+                };
+            }
+        }
+    }
+}
+
+impl<K> Storm<K> {
+    fn push(&mut self, hash: u64, key: K) {
+        let last = self.rest.back_mut().unwrap_or(&mut self.first);
+        if last.len() < DUE_PIECE_KEYS {
+            return last.push_back((hash, key));
+        }
+        let mut piece = VecDeque::with_capacity(DUE_PIECE_KEYS);
+        piece.push_back((hash, key));
+        self.rest.push_back(piece);
+    }
+
+    /// The list to take from, and whether it holds the last key of all.
+    fn first(&mut self) -> (&mut VecDeque<(u64, K)>, bool) {
+        if self.first.is_empty()
+            && let Some(next) = self.rest.pop_front()
         {
-            return keys.pop_front().map(|(hash, key)| (time, hash, key));
+            self.first = next;
         }
-        match first.remove() {
-            Keys::One(hash, key) => Some((time, hash, key)),
-            Keys::Many(mut keys) => keys.pop_front().map(|(hash, key)| (time, hash, key)),
-        }
+        let is_last = self.first.len() == 1 && self.rest.is_empty();
+        (&mut self.first, is_last)
     }
 }
 
@@ -75,9 +143,30 @@ mod tests {
             due.push(time, 0, key);
         }
         let mut taken = Vec::new();
-        while let Some((_, _, key)) = due.pop(5) {
-            taken.push(key);
+        while let Some(next) = due.pop(5) {
+            taken.push(next.key);
         }
         assert_eq!((taken, due.first()), (vec!['b', 'd', 'a', 'c'], Some(9)));
+    }
+
+    #[test]
+    fn a_storm_comes_in_the_order_in_which_it_was_set_also_while_it_is_added_to() {
+        let n = 5 * DUE_PIECE_KEYS;
+        let mut due = DueQueue::new();
+        (0..n).for_each(|key| due.push(7, key as u64, key));
+        let mut taken: Vec<usize> = (0..n / 2).filter_map(|_| due.pop(7)).map(|next| next.key).collect();
+        (n..2 * n).for_each(|key| due.push(7, key as u64, key));
+        while let Some(next) = due.pop(7) {
+            taken.push(next.key);
+        }
+        assert!(taken.iter().copied().eq(0..2 * n) && due.first().is_none());
+    }
+
+    #[test]
+    fn what_is_upcoming_is_taken_soon() {
+        let mut due = DueQueue::new();
+        (0..100).for_each(|key| due.push(7, key, ()));
+        let taken = due.pop(7).map(|taken| (taken.hash, taken.upcoming));
+        assert_eq!(taken, Some((0, Some(1 + LOOKAHEAD_RECORDS as u64))));
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::due::DueQueue;
+use super::due::{DueQueue, Taken};
 use crate::codec::CodecError;
 use crate::element::Timestamp;
 use crate::exchange::{Data, bin_of, stable_hash};
@@ -106,7 +106,10 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
     /// Takes the earliest that may be due by event time.
     pub fn next_event(&mut self) -> Option<(Due, u64, K)> {
         loop {
-            let (time, hash, key) = self.event.pop(self.watermark)?;
+            let Taken { time, hash, key, upcoming } = self.event.pop(self.watermark)?;
+            if let Some(upcoming) = upcoming {
+                self.state.prefetch(upcoming);
+            }
             if self.is_ours(hash) {
                 return Some((Due::Event(time), hash, key));
             }
@@ -116,7 +119,10 @@ impl<K: StateKey, S: Data + Scheduled> TimedState<K, S> {
     /// Takes the earliest that may be due by the clock.
     pub fn next_by_clock(&mut self, now: Nanos) -> Option<(Due, u64, K)> {
         loop {
-            let (time, hash, key) = self.clock.pop(now)?;
+            let Taken { time, hash, key, upcoming } = self.clock.pop(now)?;
+            if let Some(upcoming) = upcoming {
+                self.state.prefetch(upcoming);
+            }
             if self.is_ours(hash) {
                 return Some((Due::Clock(time), hash, key));
             }

@@ -37,6 +37,10 @@ impl Ttl {
         Self(Span::Clock(time))
     }
 
+    pub(crate) fn is_event_time(self) -> bool {
+        matches!(self.0, Span::Event(_))
+    }
+
     /// When something is forgotten that is written at these times.
     pub(crate) fn due(self, time: Timestamp, now: Nanos) -> Due {
         match self.0 {

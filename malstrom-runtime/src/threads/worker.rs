@@ -18,8 +18,10 @@ use super::port::ThreadPort;
 
 /// The longest rest of a worker that is not woken.
 const REST_MAX: Duration = Duration::from_millis(500);
-/// Time between two counts of keys.
-const KEYS_EVERY: Duration = Duration::from_millis(250);
+/// Time between two counts of keys: a count walks over all bins, some ten microseconds.
+const KEYS_EVERY: Duration = Duration::from_millis(50);
+/// Steps after which a worker that writes nothing looks whether it is time to count.
+const KEYS_STEPS: u32 = 64;
 
 /// A user's job closure.
 pub(crate) type Define = Arc<dyn Fn(&Job) + Send + Sync>;
@@ -31,6 +33,7 @@ pub(crate) struct Driven {
     metrics: Arc<Metrics>,
     figures: WorkerFigures,
     keys_counted: Nanos,
+    steps_since_look: u32,
 }
 
 impl Driven {
@@ -50,7 +53,14 @@ impl Driven {
             .map_err(|panic| format!("the job's closure panicked: {}", message(&*panic)))?
             .map_err(|error| error.to_string())?;
         let worker = Worker::new(me, generation, dataflow, Box::new(port));
-        Ok(Self { me, worker, metrics, figures: WorkerFigures::default(), keys_counted: Nanos(0) })
+        Ok(Self {
+            me,
+            worker,
+            metrics,
+            figures: WorkerFigures::default(),
+            keys_counted: Nanos(0),
+            steps_since_look: 0,
+        })
     }
 
     /// One step.
@@ -67,13 +77,15 @@ impl Driven {
             }
         };
         let n_written = self.worker.take_n_written();
-        if n_written > 0 {
+        self.steps_since_look += 1;
+        if n_written > 0 || self.steps_since_look >= KEYS_STEPS {
+            self.steps_since_look = 0;
             let now = clock::now();
-            self.metrics.written(n_written, now);
-            self.figures.n_written += n_written;
-            if now.since(self.keys_counted) >= KEYS_EVERY {
-                self.count_keys(now);
+            if n_written > 0 {
+                self.metrics.written(n_written, now);
+                self.figures.n_written += n_written;
             }
+            self.count_keys(now);
         }
         Ok(activity)
     }

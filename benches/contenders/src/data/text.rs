@@ -5,7 +5,7 @@ use std::path::Path;
 
 use malstrom_runtime::connectors::ZipfText;
 
-use crate::outcome::BoxError;
+use malstrom_measure::outcome::BoxError;
 
 /// Words on a line.
 const WORDS_PER_LINE: u32 = 10;

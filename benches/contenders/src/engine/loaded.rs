@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::Scratch;
 use super::paced::{Due, Measure, Paced};
-use crate::latency::{Latencies, Pace};
-use crate::outcome::{BoxError, Outcome, resident_bytes};
-use crate::tally::Tally;
 use crate::task::{Snapshots, Task, Workload};
+use malstrom_measure::latency::{Latencies, Pace};
+use malstrom_measure::outcome::{BoxError, Outcome, resident_bytes};
+use malstrom_measure::tally::Tally;
 
 /// Partitions of the source: at least as many as a job has workers at its largest.
 const PARTITIONS: u64 = 8;

@@ -15,10 +15,10 @@ use malstrom_runtime::connectors::Line;
 use malstrom_runtime::prelude::*;
 
 use crate::data::{DISORDER_MS, Event, WINDOW_MS, events, key, load_text, range, shares};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::{LocalTally, Tally};
 use crate::task::{Snapshots, Task, Workload};
 use crate::work;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// Does the work.
 ///

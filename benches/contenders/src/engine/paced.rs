@@ -7,7 +7,7 @@ use malstrom_core::element::Record;
 use malstrom_core::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Sink, Source};
 
 use crate::data::{key, nth_key};
-use crate::latency::{LocalLatencies, Pace, this_thread_makes_records};
+use malstrom_measure::latency::{LocalLatencies, Pace, this_thread_makes_records};
 
 /// A key and when it was due; zero if it is only loaded.
 pub(super) type Due = (u64, u64);

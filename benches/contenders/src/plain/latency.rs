@@ -8,11 +8,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::data::key;
-use crate::latency::{Latencies, LocalLatencies, Pace, this_thread_makes_records};
 use crate::mesh::{Port, mesh};
-use crate::outcome::Outcome;
-use crate::tally::Tally;
 use crate::task::{Program, Task};
+use malstrom_measure::latency::{Latencies, LocalLatencies, Pace, this_thread_makes_records};
+use malstrom_measure::outcome::Outcome;
+use malstrom_measure::tally::Tally;
 
 /// A key and when it was due.
 type Due = (u64, u64);

@@ -6,8 +6,8 @@ mod numbers;
 mod windows;
 mod words;
 
-use crate::outcome::{BoxError, Outcome};
 use crate::task::{Task, Workload};
+use malstrom_measure::outcome::{BoxError, Outcome};
 
 /// Does the work.
 ///

@@ -9,10 +9,10 @@ use hashbrown::HashTable;
 use super::owner;
 use crate::data::{key, range};
 use crate::mesh::{Port, mesh};
-use crate::outcome::Outcome;
-use crate::tally::{LocalTally, Tally};
 use crate::task::Task;
 use crate::work;
+use malstrom_measure::outcome::Outcome;
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// Keys in a batch.
 const BATCH_KEYS: usize = 1024;

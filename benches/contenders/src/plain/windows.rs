@@ -10,10 +10,10 @@ use hashbrown::HashTable;
 use super::owner;
 use crate::data::{DISORDER_MS, WINDOW_MS, events, window_of};
 use crate::mesh::{Port, mesh};
-use crate::outcome::Outcome;
-use crate::tally::{LocalTally, Tally};
 use crate::task::Task;
 use crate::work;
+use malstrom_measure::outcome::Outcome;
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// Events between two looks at how far time has come.
 const TURN_EVENTS: usize = 1024;

@@ -9,10 +9,10 @@ use hashbrown::HashTable;
 use super::owner;
 use crate::data::{load_text, shares};
 use crate::mesh::{Batch, Port, mesh};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::{LocalTally, Tally};
 use crate::task::Task;
 use crate::work;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// Words in a batch.
 const BATCH_WORDS: usize = 1024;

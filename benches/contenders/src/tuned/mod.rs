@@ -7,9 +7,9 @@ mod tokens;
 mod windows;
 mod words;
 
-use crate::outcome::{BoxError, Outcome};
 use crate::task::{Task, Workload};
 use crate::{plain, work};
+use malstrom_measure::outcome::{BoxError, Outcome};
 
 /// Does the work.
 ///

@@ -6,10 +6,10 @@ use super::table::{Key, Table};
 use super::{BATCH_KEYS, LOOKAHEAD, fold, owner};
 use crate::data::{key, range};
 use crate::mesh::{Port, mesh};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::{LocalTally, Tally};
 use crate::task::Task;
 use crate::work;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::{LocalTally, Tally};
 
 pub(super) fn count(task: &Task) -> Result<Outcome, BoxError> {
     let tally = Tally::start();

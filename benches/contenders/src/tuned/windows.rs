@@ -7,10 +7,10 @@ use super::table::{Key, Table};
 use super::{BATCH_KEYS, owner};
 use crate::data::{DISORDER_MS, WINDOW_MS, events, window_of};
 use crate::mesh::{Port, mesh};
-use crate::outcome::Outcome;
-use crate::tally::{LocalTally, Tally};
 use crate::task::Task;
 use crate::work;
+use malstrom_measure::outcome::Outcome;
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// What no key is: that of the message that a thread has told a window.
 const TOLD: u64 = 0;

@@ -8,10 +8,10 @@ use super::tokens::{ShortWord, each_word};
 use super::{BATCH_KEYS, LOOKAHEAD, fold, owner, running};
 use crate::data::{load_text, shares};
 use crate::mesh::{Batch, Port, mesh};
-use crate::outcome::{BoxError, Outcome};
-use crate::tally::{LocalTally, Tally};
 use crate::task::Task;
 use crate::work;
+use malstrom_measure::outcome::{BoxError, Outcome};
+use malstrom_measure::tally::{LocalTally, Tally};
 
 /// Bytes of text between two looks at what has come in.
 const PIECE_BYTES: usize = 8 << 10;

@@ -8,14 +8,18 @@ use malstrom_core::time::Due;
 use malstrom_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::calc::{DAY_MS, day_of, rank};
-use crate::event::{Channel, Event};
+use crate::calc::{DAY_MS, rank};
+use crate::event::{Bid, Channel, Event};
 use crate::out::Out;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-enum Who {
-    Bidder(u64),
-    Auction(u64),
+/// Somebody in a group on a day, by its number: whether it is an auction, and which auction or bidder. As plain fields it
+/// takes little, in memory and in snapshots: there are more of them than of anything else.
+type Somebody<G> = (G, i32, bool, u64);
+
+/// A bidder and an auction of a bid, each with its rank and its time.
+fn seen<G: Copy>(group: G, bid: Bid) -> [(Somebody<G>, (u8, i64)); 2] {
+    let (day, of) = ((bid.time / DAY_MS) as i32, (rank(bid.price), bid.time));
+    [((group, day, false, bid.bidder), of), ((group, day, true, bid.auction), of)]
 }
 
 /// What a bid adds to the counts of its day.
@@ -33,14 +37,14 @@ const ALL: u8 = 1 << 3;
 /// Remembers for a day in which ranks somebody was seen.
 struct FirstSeen;
 
-impl<G: 'static> TimedOperator<(G, i64, Who), (u8, i64)> for FirstSeen {
+impl<G: 'static> TimedOperator<Somebody<G>, (u8, i64)> for FirstSeen {
     type State = u8;
     type Out = News;
 
     #[inline]
     fn process(
         &mut self,
-        (_, day, who): &(G, i64, Who),
+        (_, day, is_auction, _): &Somebody<G>,
         state: &mut Option<u8>,
         record: Record<(u8, i64)>,
         timers: &mut Timers<'_>,
@@ -48,21 +52,21 @@ impl<G: 'static> TimedOperator<(G, i64, Who), (u8, i64)> for FirstSeen {
     ) {
         let (rank, time) = record.value;
         let seen = state.get_or_insert_with(|| {
-            timers.set_at(Timestamp(day + DAY_MS));
+            timers.set_at(Timestamp((i64::from(*day) + 1) * DAY_MS));
             0
         });
         let is_new = (1 << rank | ALL) & !*seen;
         *seen |= is_new;
-        match who {
-            Who::Bidder(_) => out.emit(Record::at(record.time, News::Bid { rank, time, is_new })),
-            Who::Auction(_) if is_new > 0 => out.emit(Record::at(record.time, News::Auction { is_new })),
-            Who::Auction(_) => {}
+        match is_auction {
+            false => out.emit(Record::at(record.time, News::Bid { rank, time, is_new })),
+            true if is_new > 0 => out.emit(Record::at(record.time, News::Auction { is_new })),
+            true => {}
         }
     }
 
     fn on_timer(
         &mut self,
-        _: &(G, i64, Who),
+        _: &Somebody<G>,
         state: &mut Option<u8>,
         _: Due,
         _: &mut Timers<'_>,
@@ -118,10 +122,7 @@ impl<K: 'static> Aggregate<(K, News)> for Count {
 
 /// Bids, bidders and auctions of a day.
 pub(super) fn q15<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
-    let seen = events.filter_map(Event::bid).flat_map(|bid| {
-        let (day, rank) = (day_of(bid.time), (rank(bid.price), bid.time));
-        [Who::Bidder(bid.bidder), Who::Auction(bid.auction)].map(|who| (((), day, who), rank))
-    });
+    let seen = events.filter_map(Event::bid).flat_map(|bid| seen((), bid));
     let news = seen.into_keyed(|pair| pair).process_timed("seen", FirstSeen).into_pairs();
     let days = news.window_all(Tumbling::of(DAY_MS)).aggregate("days", Count).into_pairs();
     out.write(days.map(|(_, day)| {
@@ -132,12 +133,9 @@ pub(super) fn q15<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
 
 /// The same of each channel, and the last minute of a bid.
 pub(super) fn q16<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
-    let seen = events.filter_map(Event::bid).flat_map(|bid| {
-        let (day, rank) = (day_of(bid.time), (rank(bid.price), bid.time));
-        [Who::Bidder(bid.bidder), Who::Auction(bid.auction)].map(|who| ((bid.channel, day, who), rank))
-    });
+    let seen = events.filter_map(Event::bid).flat_map(|bid| seen(bid.channel, bid));
     let news = seen.into_keyed(|pair| pair).process_timed("seen", FirstSeen).into_pairs();
-    let channel = |news: &((Channel, i64, Who), News)| news.0.0;
+    let channel = |news: &(Somebody<Channel>, News)| news.0.0;
     let days = news.window_by(channel, Tumbling::of(DAY_MS)).aggregate("days", Count).into_pairs();
     out.write(days.map(|(channel, day)| {
         let ([b, p, a], minute) = (day.value.n, day.value.last_minute);

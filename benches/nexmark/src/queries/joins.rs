@@ -1,104 +1,46 @@
 //! Queries that bring two kinds of events together.
 
-use std::mem;
-
+use malstrom_core::element::Either;
 use malstrom_core::stage::Pipe;
 use malstrom_core::stream::Stream;
+use malstrom_core::time::Ttl;
 use malstrom_runtime::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::calc::{CATEGORY, WINDOW_MS, is_near};
+use crate::calc::{CATEGORY, WINDOW_MS, is_near, window_of};
 use crate::event::{Auction, Bid, City, Event, Name};
 use crate::out::Out;
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Local {
-    Seller { name: Name, city: City },
-    Auction(u64),
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Locals {
-    seller: Option<(Name, City)>,
-    /// Auctions of a seller who is not known yet.
-    waiting: Vec<u64>,
-}
 
 /// Who sells things of a category in some states. Kept for ever: a seller may open another auction at any time.
 pub(super) fn q3<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     let locals = events.filter_map(|event| match event {
         Event::Person(person) if is_near(person.city.state()) => {
-            Some((person.id, Local::Seller { name: person.name, city: person.city }))
+            Some((person.id, Either::Left((person.name, person.city))))
         }
         Event::Auction(auction) if auction.category == CATEGORY => {
-            Some((auction.seller, Local::Auction(auction.id)))
+            Some((auction.seller, Either::Right(auction.id)))
         }
         _ => None,
     });
-    let sellers =
-        locals.into_keyed(|pair| pair).process("sellers", |_, state: &mut Option<Locals>, local, made| {
-            let state = state.get_or_insert_default();
-            let row =
-                |(name, city): (Name, City), auction: u64| (name.text(), city.text(), city.state(), auction);
-            match local {
-                Local::Seller { name, city } => {
-                    state.seller = Some((name, city));
-                    let waiting = mem::take(&mut state.waiting);
-                    made.extend(waiting.into_iter().map(|auction| row((name, city), auction)));
-                }
-                Local::Auction(auction) => match state.seller {
-                    Some(seller) => made.push(row(seller, auction)),
-                    None => state.waiting.push(auction),
-                },
-            }
-        });
-    out.write(sellers.into_pairs().map(|(_, row)| row));
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Newcomer {
-    Registers(Name),
-    Sells,
-}
-
-/// A person that registers and opens an auction in one window.
-struct NewSellers;
-
-impl Aggregate<Newcomer> for NewSellers {
-    type Acc = (Option<Name>, bool);
-    type Out = Option<Name>;
-
-    fn init(&self) -> Self::Acc {
-        (None, false)
-    }
-
-    fn add(&self, (name, sells): &mut Self::Acc, newcomer: Newcomer) {
-        match newcomer {
-            Newcomer::Registers(registered) => *name = Some(registered),
-            Newcomer::Sells => *sells = true,
-        }
-    }
-
-    fn merge(&self, (name, sells): &mut Self::Acc, other: &Self::Acc) {
-        *name = name.or(other.0);
-        *sells |= other.1;
-    }
-
-    fn finish(&self, (name, sells): &Self::Acc) -> Option<Name> {
-        name.filter(|_| *sells)
-    }
+    let sellers = locals.into_keyed(|pair| pair).joined().at_any_time();
+    let row = |_: &u64, (name, city): &(Name, City), auction: &u64| {
+        (name.text(), city.text(), city.state(), *auction)
+    };
+    out.write(sellers.combine("sellers", row).into_pairs().map(|(_, row)| row));
 }
 
 /// Who opens an auction in the window in which they register.
 pub(super) fn q8<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     let newcomers = events.filter_map(|event| match event {
-        Event::Person(person) => Some((person.id, Newcomer::Registers(person.name))),
-        Event::Auction(auction) => Some((auction.seller, Newcomer::Sells)),
+        Event::Person(person) => Some((person.id, Either::Left((person.name, window_of(person.time))))),
+        Event::Auction(auction) => Some((auction.seller, Either::Right(()))),
         Event::Bid(_) => None,
     });
-    let windows = newcomers.into_keyed(|pair| pair).window(Tumbling::of(WINDOW_MS));
-    let sellers = windows.aggregate("newcomers", NewSellers).into_pairs();
-    out.write(sellers.filter_map(|(id, window)| Some((id, window.value?.text(), window.start.0))));
+    let windows = newcomers.into_keyed(|pair| pair).joined().window(Tumbling::of(WINDOW_MS));
+    let sellers = windows.combine("newcomers", |_, newcomer: &(Name, i64), ()| *newcomer);
+    // A pair for each auction; who sells is told once.
+    let sellers = sellers.deduplicate("once", Ttl::event_time(WINDOW_MS)).into_pairs();
+    out.write(sellers.map(|(id, (name, start))| (id, name.text(), start)));
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +60,9 @@ enum Sold {
 }
 
 /// Bids for things of a category, with what they are for. Kept for ever: anybody may bid at any time.
+///
+/// A join of the engine would keep every bid for ever too, or as long as an interval says that the query does not have. That
+/// an auction comes once is known here and not there: a bid for a known auction is told, or goes nowhere, at once.
 pub(super) fn q20<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     let sales = events.filter_map(|event| match event {
         Event::Auction(auction) if auction.category == CATEGORY => Some((auction.id, Sale::Auction(auction))),

@@ -22,7 +22,8 @@ pub(super) fn q2<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     out.write(events.filter_map(Event::bid).filter_map(calc::selected));
 }
 
-/// Bids with a value from a table.
+/// Bids with a value from a table. The table is small and never changes, so every worker has it and no bid crosses to
+/// another for it, as a join would have it.
 pub(super) fn q13<P: Pipe<Item = Event>>(events: Stream<P>, out: &Out) {
     out.write(events.filter_map(Event::bid).map(calc::enriched));
 }

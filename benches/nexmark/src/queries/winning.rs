@@ -79,9 +79,10 @@ impl TimedOperator<u64, Lot> for Hammer {
                 }
             }
             (Lot::Offer(offer), None) => {
+                if state.early.is_empty() {
+                    timers.set_at(known_at(&offer));
+                }
                 state.early.push(offer);
-                // By then its auction is known if there is one that was opened before it.
-                timers.set_at(Timestamp(offer.time() + 1));
             }
         }
     }
@@ -97,8 +98,9 @@ impl TimedOperator<u64, Lot> for Hammer {
         let (Due::Event(due), Some(kept)) = (due, &mut *state) else { return };
         let Some(opened) = kept.opened else {
             kept.early.retain(|offer| offer.time() >= timers.watermark().0);
-            if kept.early.is_empty() {
-                *state = None;
+            match kept.early.iter().map(known_at).max() {
+                Some(time) => timers.set_at(time),
+                None => *state = None,
             }
             return;
         };
@@ -111,6 +113,13 @@ impl TimedOperator<u64, Lot> for Hammer {
     }
 }
 
+/// When the auction of an offer is known, if there is one that was opened before it.
+fn known_at(offer: &Offer) -> Timestamp {
+    Timestamp(offer.time() + 1)
+}
+
+/// An auction has an interval of its own in which it takes bids, so this is none of the engine's joins: they have one
+/// interval for all rows.
 fn won<P: Pipe<Item = Event>>(events: Stream<P>) -> Stream<impl Pipe<Item = (u64, Won)>> {
     let lots = events.filter_map(|event| match event {
         Event::Auction(auction) => {

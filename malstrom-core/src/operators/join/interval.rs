@@ -31,6 +31,9 @@ impl Interval {
         Self { lower: lower.into().0, upper: upper.into().0 }
     }
 
+    /// Whatever the times of both rows are.
+    pub(crate) const UNBOUNDED: Self = Self { lower: i64::MIN, upper: i64::MAX };
+
     /// The times at which a left row of this time has partners.
     fn of_left(self, time: i64) -> RangeInclusive<i64> {
         time.saturating_add(self.lower)..=time.saturating_add(self.upper)
@@ -75,6 +78,9 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> IntervalJoin<K, L, R, 
         let right = if F::KEEPS_RIGHT { waiting.right.first_time() } else { waiting.right.last_time() };
         let left = left.map(|time| due(time, interval.left_waits()));
         let right = right.map(|time| due(time, interval.right_waits()));
+        // What waits until the end of event time is in nobody's way then, unless it is to be told.
+        let left = left.filter(|due| F::KEEPS_LEFT || *due < i64::MAX);
+        let right = right.filter(|due| F::KEEPS_RIGHT || *due < i64::MAX);
         left.into_iter().chain(right).min()
     }
 
@@ -99,7 +105,7 @@ impl<K: StateKey, L: Data, R: Data, F: JoinRows<K, L, R>> IntervalJoin<K, L, R, 
         });
         let due = Self::due(self.interval, waiting);
         waiting.armed.set(due);
-        if due.is_none() {
+        if waiting.left.is_empty() && waiting.right.is_empty() {
             self.state.keyed().remove(hash, key);
         }
         self.state.schedule_at(due, hash, key.clone());
@@ -117,7 +123,8 @@ where
 
     fn process(&mut self, record: Record<Keyed<K, Either<L, R>>>, out: &mut impl Emit<Self::Out>) {
         let now = self.state.now();
-        if record.time < now {
+        // Where rows are never dropped, none comes too late.
+        if record.time < now && self.interval != Interval::UNBOUNDED {
             return late(&mut self.state, record, out);
         }
         let Record { time, value: Keyed { hash, key, value } } = record;

@@ -105,6 +105,15 @@ fn without_a_bound_a_row_waits_for_the_end() {
 }
 
 #[test]
+fn at_any_time_no_row_is_late_and_all_are_kept() {
+    let script = [('l', 5), ('w', 100), ('r', 7), ('w', 1000), ('l', 1), ('w', i64::MAX)];
+    let (made, late, n_keys) = run(Interval::UNBOUNDED, inner(), &script);
+    assert_eq!((made, late, n_keys), (vec![pair(5, 7), pair(1, 7)], vec![], 1));
+    let alone = run(Interval::UNBOUNDED, full(), &[('l', 5), ('w', 100), ('w', i64::MAX)]);
+    assert_eq!(alone.0, [(i64::MAX - 1, Some(5), None)]);
+}
+
+#[test]
 fn a_row_behind_the_watermark_is_late_and_makes_nothing() {
     let script = [('l', 10), ('w', 12), ('r', 11), ('r', 12)];
     let (made, late, _) = run(Interval::new(-3..=5), inner(), &script);

@@ -89,7 +89,9 @@ impl PaneWindows {
     /// The end of the last window that holds the pane; not behind its beginning if none does.
     #[inline]
     fn last_end(&self, pane: i64) -> i64 {
-        self.floor(pane, self.step).saturating_add(self.size)
+        // A division costs as much as all the rest, and is not needed where a window begins with every pane.
+        let start = if self.step == self.pane { pane } else { self.floor(pane, self.step) };
+        start.saturating_add(self.size)
     }
 
     /// The end of the first window that holds the pane and ends behind `after`.
@@ -99,7 +101,19 @@ impl PaneWindows {
         if last <= bound {
             return None;
         }
+        if last.saturating_sub(bound) <= self.step {
+            return Some(last);
+        }
         Some(last - (last.saturating_sub(bound) - 1) / self.step * self.step)
+    }
+
+    /// The end of the first window behind the one that ends at `end` for which there is a pane.
+    fn next_end<A>(&self, open: &Panes<A>, end: i64) -> Option<i64> {
+        let following = end.saturating_add(self.step);
+        if open.within(self.window(following)).next().is_some() {
+            return Some(following);
+        }
+        open.iter().filter_map(|pane| self.first_end(pane.start, end)).min()
     }
 
     fn window(&self, end: i64) -> Window {
@@ -169,14 +183,16 @@ impl PaneWindows {
         let pane = open.pane(start, || cx.aggregate.init());
         pane.n_records += cx.aggregate.n_records(&value);
         cx.aggregate.add(&mut pane.acc, value);
-        let mut after = i64::MIN;
+        // Windows that ended before are told again only within the lateness; of those to come only the first is due next.
+        let mut after = if cx.lateness > 0 { i64::MIN } else { watermark };
         while let Some(end) = self.first_end(start, after) {
             after = end;
             if end > watermark {
                 open.next = open.next.min(end);
-                if T::SEES_RECORDS {
-                    self.ask(open, cx, time, end);
+                if !T::SEES_RECORDS {
+                    break;
                 }
+                self.ask(open, cx, time, end);
             } else if end.saturating_add(cx.lateness) > watermark {
                 self.tell(open, cx, end, Firing::Late);
             }
@@ -239,8 +255,7 @@ impl WindowKind for PaneWindows {
         while open.next <= watermark && open.next < i64::MAX {
             let end = open.next;
             self.tell(open, cx, end, Firing::OnTime);
-            let next = open.iter().filter_map(|pane| self.first_end(pane.start, end)).min();
-            open.next = next.unwrap_or(i64::MAX);
+            open.next = self.next_end(open, end).unwrap_or(i64::MAX);
         }
         let armed = Timestamp(open.armed);
         if due_early && cx.trigger.next_early(self.window(open.next), Timestamp(armed.0 - 1)) == Some(armed) {

@@ -221,15 +221,15 @@ impl LocalLatencies {
         self.shared.clone()
     }
 
-    /// A record has come out that was due then; zero if it was never due. With `crossed` it counts only if it has come
-    /// from another thread.
+    /// A record has come out that was due then; zero if it was never due. One that comes before it is due tells nothing: it
+    /// came because the stream has ended. With `crossed` it counts only if it has come from another thread.
     #[inline]
     pub fn note(&mut self, due_ns: u64, crossed: bool) {
         if due_ns == 0 || (crossed && MAKES_RECORDS.get()) {
             return;
         }
         let now_ns = self.shared.pace.now_ns();
-        let latency_ns = now_ns.saturating_sub(due_ns);
+        let Some(latency_ns) = now_ns.checked_sub(due_ns) else { return };
         self.buckets[bucket(latency_ns)] += 1;
         let began = self.shared.pace.began_ns().unwrap_or(0);
         let slot = now_ns.saturating_sub(began) / (SLOT_MS * 1_000_000);

@@ -4,18 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::task::{Program, Task, Workload};
-
 /// Whatever goes wrong: a run that fails is told and not mended.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What one run tells; shown as a line of JSON.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Outcome {
-    pub(crate) program: Option<Program>,
-    pub(crate) workload: Option<Workload>,
-    pub(crate) allocator: &'static str,
-    pub(crate) workers: usize,
     /// Records that came in.
     pub records: u64,
     /// Records that came out.
@@ -28,24 +22,14 @@ pub struct Outcome {
     pub seconds_to_end: f64,
     /// Processor time of all threads until then, in seconds.
     pub cpu_seconds: f64,
-    pub(crate) peak_bytes: u64,
+    /// The memory that the process has held at most.
+    pub peak_bytes: u64,
     /// More figures, by name.
     #[serde(flatten)]
     pub more: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Outcome {
-    /// The same, with what was asked for and the memory that the process has used at most.
-    #[must_use]
-    pub fn of(mut self, task: &Task, allocator: &'static str) -> Self {
-        self.program = Some(task.program);
-        self.workload = Some(task.workload);
-        self.workers = task.workers;
-        self.allocator = allocator;
-        self.peak_bytes = peak_bytes().unwrap_or(0);
-        self
-    }
-
     /// Adds a figure.
     pub fn note(&mut self, name: &str, value: impl Into<serde_json::Value>) {
         self.more.insert(name.to_owned(), value.into());
@@ -69,7 +53,8 @@ pub fn cpu_seconds() -> f64 {
 }
 
 /// The most memory this process has held, in bytes.
-fn peak_bytes() -> Option<u64> {
+#[must_use]
+pub fn peak_bytes() -> Option<u64> {
     status_bytes("VmHWM:")
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::outcome::{Outcome, cpu_seconds};
+use crate::outcome::{Outcome, cpu_seconds, peak_bytes};
 
 /// Shared by all threads of a run. Made when a program has its input: its clock starts then.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Tally {
             seconds: self.last_ns.load(Ordering::Relaxed) as f64 * 1e-9,
             seconds_to_end,
             cpu_seconds: cpu_seconds() - self.started_cpu,
+            peak_bytes: peak_bytes().unwrap_or(0),
             ..Outcome::default()
         }
     }
