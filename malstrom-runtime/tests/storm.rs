@@ -4,6 +4,7 @@
 //! (`cargo test --release -p malstrom-runtime --test storm -- --nocapture`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "how long it took is for whoever looks")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
