@@ -4,6 +4,7 @@
 //! (`cargo test --release -p malstrom-runtime --test storm -- --nocapture`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "how long it took is for whoever looks")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -221,8 +222,8 @@ fn a_storm_of_a_million_timers_does_not_stop_the_worker_for_longer_than_a_slice_
         snapshots.iter().max(),
         snapshots.len(),
     );
-    // A turn of the timers' stage lies between two turns of the other, and sinks are told between; twice that is generous.
-    assert!(most_slices <= 2, "{most_slices} slices of timers fired between two turns of another stage");
+    // One slice lies between two turns of the other stage, of which some go to a barrier in place of a pulse.
+    assert!(most_slices <= 8, "{most_slices} slices of timers fired between two pulses of another stage");
     assert!(
         n_during >= N_TIMERS / TIMERS_FIRED_SLICE as u64 / 2,
         "{n_during} pulses came while timers fired"
