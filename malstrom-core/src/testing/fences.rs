@@ -59,6 +59,8 @@ impl Fences {
 impl Core {
     /// A coordinator starts a worker.
     pub(super) fn check_start(&mut self, of: usize, generation: Generation) {
+        // Sinks go back to what it restores, also if it is lost before it runs.
+        self.is_reopened = true;
         self.objects.fences.at_work.insert(of, generation);
         // An entry that was taken out of the log frees its number, and what is claimed there cannot be told apart.
         let stands = self.objects.fences.claims.contains(&(of, generation));
@@ -102,7 +104,6 @@ impl Core {
 
     /// A coordinator runs the job, perhaps from its beginning.
     pub(super) fn check_running(&mut self, of: usize, generation: Generation, restored: Option<SnapshotId>) {
-        self.is_reopened = true;
         if restored.is_some() {
             return;
         }
