@@ -48,6 +48,16 @@ fn interval_join() {
 }
 
 #[test]
+fn join_at_any_time() {
+    let report = check(|_, numbers| {
+        let joined = sides(numbers).joined().at_any_time();
+        joined.combine("pairs", |_, l, r| (*l, *r)).into_pairs()
+    });
+    // Of 0 to 13 each key has as many even numbers as odd ones: four and four, three and three.
+    assert_eq!(report.n_outputs, 4 * 4 + 3 * 3);
+}
+
+#[test]
 fn interval_join_of_two_streams() {
     let report = check_any_order(|_, numbers| {
         let (even, odd) = two_streams(numbers);

@@ -82,3 +82,18 @@ pub(super) fn versions(job: &Job, sim: &SimContext) {
     .map(|(_, output)| output)
     .transactional_sink("latest out", sim.sink("latest out"));
 }
+
+/// Its sources do pause: no row is late, and which pairs there are depends on nothing but the rows.
+pub(super) fn at_any_time(job: &Job, sim: &SimContext) {
+    let key = |item: &Item| (item.key, item.seq % 8);
+    let left = job.source("left", sim.source("left")).apply(HasTime).key_by(key);
+    let right = job.source("right", sim.source("right")).apply(HasTime).key_by(key);
+    left.join(right)
+        .full_outer()
+        .at_any_time()
+        .combine("pairs", |_, left, right| output(left, right))
+        .into_pairs()
+        .map(|(_, output)| output)
+        .apply(sim.watch())
+        .transactional_sink("out", sim.sink("out"));
+}

@@ -45,6 +45,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("a rate, a rebalance and batches", asked::held_back),
     ("batches in order", asked::batches),
     ("broadcast rules", asked::broadcast),
+    ("joins at any time", joined::at_any_time),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

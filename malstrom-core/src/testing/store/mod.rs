@@ -150,13 +150,26 @@ impl Objects {
                     by.into_iter().for_each(|by| self.fences.claimed(by, *generation));
                 }
             }
-            LogEntry::Committed { manifest, .. } if manifest.generation >= self.standing_claim => {
+            LogEntry::Committed { manifest, .. } if manifest.generation >= self.fence_of(number) => {
                 self.committed.insert(manifest.snapshot, manifest.routes.n_workers);
                 self.fences.committed(manifest.generation, manifest.snapshot);
             }
             LogEntry::Committed { .. } => {}
         }
         self.entries.insert(number, entry);
+    }
+
+    /// The generation below which nothing may be committed at this number. A claim that was damaged fences nobody any more:
+    /// then what is left of the log decides, in its order.
+    fn fence_of(&self, number: u64) -> Generation {
+        if !self.is_damaged {
+            return self.standing_claim;
+        }
+        let below = self.entries.range(..number).filter(|(number, entry)| {
+            let bytes = self.objects.get(&log::path(**number)).map(|(bytes, _)| bytes);
+            entry.manifest().is_none() && bytes.is_some_and(|bytes| log::decode(bytes).is_ok())
+        });
+        below.map(|(_, entry)| entry.generation()).max().unwrap_or_default()
     }
 
     /// Whether a coordinator is to stand still at this call, and for how long.
