@@ -83,17 +83,27 @@ pub(super) fn versions(job: &Job, sim: &SimContext) {
     .transactional_sink("latest out", sim.sink("latest out"));
 }
 
-/// Its sources do pause: no row is late, and which pairs there are depends on nothing but the rows.
+/// No row is late, so the sources of the inner join do pause. The outer one tells who is alone when event time ends: a
+/// partition that is found behind that has partners to whom it is not told, so its sources are steady.
 pub(super) fn at_any_time(job: &Job, sim: &SimContext) {
     let key = |item: &Item| (item.key, item.seq % 8);
     let left = job.source("left", sim.source("left")).apply(HasTime).key_by(key);
     let right = job.source("right", sim.source("right")).apply(HasTime).key_by(key);
     left.join(right)
-        .full_outer()
         .at_any_time()
-        .combine("pairs", |_, left, right| output(left, right))
+        .combine("pairs", |_, left, right| output(Some(left), Some(right)))
         .into_pairs()
         .map(|(_, output)| output)
         .apply(sim.watch())
-        .transactional_sink("out", sim.sink("out"));
+        .transactional_sink("pairs out", sim.sink("pairs out"));
+    let left = job.source("steady left", sim.steady_source("steady left")).apply(HasTime).key_by(key);
+    let right = job.source("steady right", sim.steady_source("steady right")).apply(HasTime).key_by(key);
+    left.join(right)
+        .full_outer()
+        .at_any_time()
+        .combine("all", |_, left, right| output(left, right))
+        .into_pairs()
+        .map(|(_, output)| output)
+        .apply(sim.watch())
+        .transactional_sink("all out", sim.sink("all out"));
 }
