@@ -296,7 +296,8 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
         if bin.index() >= self.bins.len() {
             return Err(self.malformed(bin, "the job has no such bin"));
         }
-        let table = table.into_table().ok_or_else(|| self.malformed(bin, "its keys or states have another type"))?;
+        let table =
+            table.into_table().ok_or_else(|| self.malformed(bin, "its keys or states have another type"))?;
         self.place(bin, BinSlot { table, changed_at });
         Ok(())
     }

@@ -97,7 +97,9 @@ impl Core {
             fences.claims.iter().any(|(who, generation)| is_it(*who, of) && generation > own)
         };
         if claimed_by(|who, of| who == of) && !claimed_by(|who, of| who != of) {
-            return Err(format!("I12: coordinator {of} says it is fenced by {by}, which is a claim of its own"));
+            return Err(format!(
+                "I12: coordinator {of} says it is fenced by {by}, which is a claim of its own"
+            ));
         }
         Ok(())
     }

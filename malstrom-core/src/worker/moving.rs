@@ -268,11 +268,7 @@ impl Worker {
 }
 
 /// Takes a bin out: as it is, or in its encoded form.
-fn take(
-    state: &mut dyn AnyState,
-    bin: Bin,
-    is_as_it_is: bool,
-) -> Result<(SnapshotId, MovedBin), CodecError> {
+fn take(state: &mut dyn AnyState, bin: Bin, is_as_it_is: bool) -> Result<(SnapshotId, MovedBin), CodecError> {
     if is_as_it_is {
         let (changed_at, table) = state.take_table(bin);
         return Ok((changed_at, table.map_or(MovedBin::Empty, MovedBin::Table)));

@@ -183,7 +183,8 @@ impl Worker {
     fn store_object(&mut self, task: &mut Snapshotting) {
         let path = object_path(self.generation, task.id, self.me, u64::from(task.n_objects));
         let bytes = std::mem::take(&mut task.object);
-        self.object_bytes = if task.n_objects == 0 { bytes.len() } else { self.object_bytes.max(bytes.len()) };
+        self.object_bytes =
+            if task.n_objects == 0 { bytes.len() } else { self.object_bytes.max(bytes.len()) };
         task.n_objects += 1;
         task.storing.insert(path.clone());
         task.part.objects.push(ObjectRef { path: path.clone(), bytes: bytes.len() as u64 });
