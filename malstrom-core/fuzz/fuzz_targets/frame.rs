@@ -2,6 +2,9 @@
 
 #![no_main]
 
+mod count;
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    count::count(bytes);
     malstrom_fuzz::frame(bytes);
 });
