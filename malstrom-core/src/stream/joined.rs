@@ -208,6 +208,25 @@ impl<P, J> Joined<P, J> {
     /// the watermark; a version is late when a newer one is in force, and is put in force otherwise.
     ///
     /// Of each key the version in force is kept for ever, older ones as long as the watermark needs them.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let orders = job.source("orders", from_iter(|| [("EUR", 250_u64), ("GBP", 30)]));
+    ///     let rates = job.source("rates", from_iter(|| [("EUR", 108_u64), ("GBP", 127)]));
+    ///     let orders = orders.into_keyed(|(currency, cents)| (currency.to_owned(), cents));
+    ///     let rates = rates.into_keyed(|(currency, rate)| (currency.to_owned(), rate));
+    ///     orders
+    ///         .join(rates)
+    ///         .left_outer()
+    ///         .as_of()
+    ///         .combine("in dollars as of then", |_, cents, rate: Option<&u64>| rate.map(|rate| cents * rate / 100))
+    ///         .sink("out", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn as_of(self) -> Joined<P, J, AsOf> {
         self.how(AsOf)
     }
@@ -217,6 +236,25 @@ impl<P, J> Joined<P, J> {
     /// time counts. Nothing waits, and nothing is late.
     ///
     /// Of each key one version is kept for ever.
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let orders = job.source("orders", from_iter(|| [("EUR", 250_u64), ("GBP", 30)]));
+    ///     let rates = job.source("rates", from_iter(|| [("EUR", 108_u64), ("GBP", 127)]));
+    ///     let orders = orders.into_keyed(|(currency, cents)| (currency.to_owned(), cents));
+    ///     let rates = rates.into_keyed(|(currency, rate)| (currency.to_owned(), rate));
+    ///     orders
+    ///         .join(rates)
+    ///         .left_outer()
+    ///         .latest()
+    ///         .combine("in dollars by the latest rate", |_, cents, rate: Option<&u64>| rate.map(|rate| cents * rate / 100))
+    ///         .sink("out", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
     pub fn latest(self) -> Joined<P, J, Latest> {
         self.how(Latest)
     }
