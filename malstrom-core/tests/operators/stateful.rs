@@ -120,3 +120,18 @@ fn of_records_that_say_the_same_the_first_comes_through() {
     // 0 to 3, and 8 to 11 when they are forgotten.
     assert_eq!(report.n_outputs, 8);
 }
+
+#[test]
+fn of_records_that_are_late_none_comes_through_and_all_are_told_apart() {
+    let split = |is_late: bool| {
+        check_any_order(move |_, numbers| {
+            // The first watermark has come before the first late one.
+            let numbers = numbers.filter(|n| *n != 2).apply(Delayed(6)).key_by(|n| n % 2);
+            let (firsts, late) = numbers.deduplicate_with_late("first", Ttl::event_time(2), |n| *n);
+            let late = late.into_pairs().map(|pair| (true, pair));
+            let told = firsts.into_pairs().map(|pair| (false, pair)).union(late);
+            told.filter(move |(of, _)| *of == is_late).map(|(_, pair)| pair)
+        })
+    };
+    assert_eq!([split(false), split(true)].map(|report| report.n_outputs), [10, 3]);
+}
