@@ -51,6 +51,7 @@ marks! {
     CommitFenced: "a commit was refused because a newer claim was there",
     CommitVoid: "a commit was void because its claim was gone",
     HoleRetried: "a log that seemed to have a hole was read again",
+    BinAwaitsTime: "a bin's state came to a newcomer before it was told how far event time had come",
     NewcomerCaughtUp: "a newcomer was behind the others in event time, and caught up",
     ListingTooOld: "a listing did not show the claim that was just written",
     StrayClaim: "a claim written where the log had been trimmed was found",

@@ -88,6 +88,7 @@ mutants! {
     LatenessIgnored: "a record that is late opens its session again",
     FloorForgotten: "what operators were told of event time is not restored",
     NewcomerMergesEarly: "a newcomer merges what its channels say before its first route (seed 80012118/18)",
+    NewcomerEager: "a newcomer works on records before it is told how far event time had come (seed 95000028/31)",
     NewcomerBehind: "a newcomer is not told how far the others had merged event time (seed 2380/16)",
     JoinRowDroppedEarly: "a join drops a row when a partner of it can still come at the last time it could",
     MatchForgotten: "an outer join tells a row as alone that had a partner",

@@ -8,7 +8,8 @@
 //!    They are held where the barrier of the route left them; it has also ended the idleness of whoever reads this stage.
 //! 4. What is kept aside is bounded: past the bound nothing more is read until a bin arrives.
 //! 5. A worker that comes to a running job hears what its channels promise now, and not how far the others had come by what
-//!    was promised before: it is told, and its first step is not done before.
+//!    was promised before: it is told. Until then its bins are on their way, even those whose state is here, and its first
+//!    step is not done; then its operators are told before any record. So event time never goes back for a key that moves.
 //! 6. Behind the barrier of a route the merged watermark is announced again. It holds, whatever partitions moved: while
 //!    a partition was read before the barrier, the channel of its reader counted it.
 //! 7. Bins of a stage behind others of the same worker move as any do: each such stage has state of its own, which comes at
@@ -36,6 +37,8 @@ pub struct KeyedInbox<K, V> {
     channels: Channels<Keyed<K, V>>,
     missing: BTreeMap<Bin, Vec<Record<Keyed<K, V>>>>,
     early: BTreeSet<Bin>,
+    /// Those of the missing bins whose state has come to a worker that is behind.
+    here: BTreeSet<Bin>,
     complete: VecDeque<Vec<Record<Keyed<K, V>>>>,
     n_aside: usize,
     held: Option<Timestamp>,
@@ -84,6 +87,7 @@ impl<K: 'static, V: 'static> KeyedInbox<K, V> {
             channels: Channels::new(),
             missing: BTreeMap::new(),
             early: BTreeSet::new(),
+            here: BTreeSet::new(),
             complete: VecDeque::new(),
             n_aside: 0,
             held: None,
@@ -110,16 +114,37 @@ impl<K: 'static, V: 'static> KeyedInbox<K, V> {
         });
     }
 
-    /// Passes on what the others had merged, once there are no records that it could overtake.
+    /// Whether watermarks and idleness are held.
     #[inline]
-    fn reach_floor(&mut self) {
-        if self.floor > Timestamp::MIN && self.early.is_empty() {
-            let floor = std::mem::replace(&mut self.floor, Timestamp::MIN);
-            if self.channels.raise(floor) {
-                mark::hit(Mark::NewcomerCaughtUp);
-                self.held = self.held.max(Some(floor));
-                self.holds_idle |= self.channels.is_idle();
-            }
+    fn holds(&self) -> bool {
+        !self.missing.is_empty() || self.is_behind
+    }
+
+    /// What the others had merged, as soon as the cut is passed: nothing that was kept aside came before it.
+    #[cold]
+    #[inline(never)]
+    fn reach_floor(&mut self) -> Option<Timestamp> {
+        let floor = std::mem::replace(&mut self.floor, Timestamp::MIN);
+        self.channels.raise(floor);
+        self.held = self.held.filter(|held| *held > floor);
+        if floor <= self.told {
+            return None;
+        }
+        mark::hit(Mark::NewcomerCaughtUp);
+        self.holds_idle |= self.channels.is_idle();
+        (self.told, self.told_at_cut) = (floor, floor);
+        Some(floor)
+    }
+
+    /// Whether records for a bin are kept aside even if its state is here.
+    fn keeps_arrived(&self) -> bool {
+        self.is_behind && !mutant::is(Mutant::NewcomerEager)
+    }
+
+    /// The state of a bin is here, and nothing else is missing for it.
+    fn completed(&mut self, bin: Bin) {
+        if let Some(aside) = self.missing.remove(&bin).filter(|aside| !aside.is_empty()) {
+            self.complete.push_back(aside);
         }
     }
 
@@ -154,6 +179,12 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
         if cx.n_records_max == 0 {
             return Ok(Pulled::Dry(None));
         }
+        if self.floor > Timestamp::MIN
+            && self.early.is_empty()
+            && let Some(time) = self.reach_floor()
+        {
+            return Ok(Pulled::Control(Control::Watermark(time)));
+        }
         let is_late = mutant::is(Mutant::AsideOvertaken) && self.n_turns_late < 8;
         self.n_turns_late = if is_late && !self.complete.is_empty() { self.n_turns_late + 1 } else { 0 };
         if !is_late && let Some(records) = self.complete.pop_front() {
@@ -163,8 +194,7 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
             Self::work_aside(records, out);
             return Ok(Pulled::Worked);
         }
-        if self.missing.is_empty() {
-            self.reach_floor();
+        if !self.holds() {
             if let Some(time) = self.held.take() {
                 self.told = time;
                 return Ok(Pulled::Control(Control::Watermark(time)));
@@ -178,14 +208,14 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
         match self.channels.poll() {
             Arrival::Nothing => Ok(Pulled::Dry(None)),
             Arrival::Control(Control::Watermark(time))
-                if !self.missing.is_empty() && !mutant::is(Mutant::WatermarkOvertakes) =>
+                if self.holds() && !mutant::is(Mutant::WatermarkOvertakes) =>
             {
                 mark::hit(Mark::WatermarkHeld);
                 self.held = Some(time);
                 self.holds_idle = false;
                 Ok(Pulled::Worked)
             }
-            Arrival::Control(Control::Idle) if !self.missing.is_empty() => {
+            Arrival::Control(Control::Idle) if self.holds() => {
                 mark::hit(Mark::IdleHeld);
                 self.holds_idle = true;
                 Ok(Pulled::Worked)
@@ -241,7 +271,11 @@ impl<K: 'static, V: 'static> Arrivals for KeyedInbox<K, V> {
         debug_assert!(self.missing.is_empty(), "a step begins when the one before it is done");
         self.told_at_cut = self.told;
         for &bin in bins {
-            if !self.early.remove(&bin) {
+            let is_here = self.early.remove(&bin);
+            if is_here && self.keeps_arrived() {
+                self.here.insert(bin);
+            }
+            if !is_here || self.keeps_arrived() {
                 self.missing.insert(bin, Vec::new());
             }
         }
@@ -249,18 +283,19 @@ impl<K: 'static, V: 'static> Arrivals for KeyedInbox<K, V> {
     }
 
     fn arrived(&mut self, bin: Bin) {
-        match self.missing.remove(&bin) {
-            Some(aside) if aside.is_empty() => {}
-            Some(aside) => self.complete.push_back(aside),
-            None => {
-                mark::hit(Mark::BinEarly);
-                self.early.insert(bin);
-            }
+        if !self.missing.contains_key(&bin) {
+            mark::hit(Mark::BinEarly);
+            self.early.insert(bin);
+        } else if self.keeps_arrived() {
+            mark::hit(Mark::BinAwaitsTime);
+            self.here.insert(bin);
+        } else {
+            self.completed(bin);
         }
     }
 
     fn n_missing(&self) -> usize {
-        self.missing.len() + usize::from(self.is_behind)
+        self.missing.len() - self.here.len() + usize::from(self.is_behind)
     }
 
     fn has_early(&self) -> bool {
@@ -279,6 +314,7 @@ impl<K: 'static, V: 'static> Arrivals for KeyedInbox<K, V> {
     fn catch_up(&mut self, merged: Timestamp) {
         if std::mem::take(&mut self.is_behind) {
             self.floor = merged;
+            std::mem::take(&mut self.here).into_iter().for_each(|bin| self.completed(bin));
         }
     }
 }

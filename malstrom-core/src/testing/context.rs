@@ -155,13 +155,6 @@ impl SimContext {
         Watch { context: self.clone(), watermark: Timestamp::MIN, finds_late: true }
     }
 
-    /// Whether the job was asked to change its scale. As long as it was not, all workers have heard of the same event
-    /// time at the cut of a snapshot; a newcomer has heard of none.
-    #[must_use]
-    pub fn may_have_rescaled(&self) -> bool {
-        self.0.core.lock().counts.0.keys().any(|kind| kind.starts_with("request: rescale"))
-    }
-
     /// Whether a simulated service refuses a request: now and then, while faults are injected. Ask when the request is
     /// made, outside of its future.
     #[must_use]

@@ -5,6 +5,7 @@ mod asked;
 mod joined;
 mod stateful;
 mod timed;
+mod windowed;
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,11 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("batches in order", asked::batches),
     ("broadcast rules", asked::broadcast),
     ("joins at any time", joined::at_any_time),
+    ("windows told by records", windowed::told_by_records),
+    ("windows told early, with a key and without", windowed::told_early),
+    ("windows told again", windowed::told_again),
+    ("windows, or late", windowed::told_or_late),
+    ("windows by no time", windowed::by_no_time),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

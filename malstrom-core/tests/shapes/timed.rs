@@ -199,9 +199,8 @@ pub(super) fn timers(job: &Job, sim: &SimContext) {
 }
 
 /// Makes of every item one that is certain to be late, in every interleaving: far behind the event time that its key has
-/// seen. Where a rescale may have brought a newcomer, which knows less than the key has seen, far behind the event time
-/// that the worker itself has seen.
-struct LateAgain(SimContext);
+/// seen, be it on another worker.
+struct LateAgain;
 
 impl TimedOperator<u64, Item> for LateAgain {
     /// The greatest watermark that the key has seen.
@@ -219,9 +218,8 @@ impl TimedOperator<u64, Item> for LateAgain {
         let now = timers.watermark().0;
         let greatest = seen.get_or_insert(now);
         *greatest = now.max(*greatest);
-        let passed = Timestamp(if self.0.may_have_rescaled() { now } else { *greatest });
-        if passed > Timestamp::MIN {
-            out.emit(Record::at(passed.saturating_sub(1000), record.value));
+        if *greatest > Timestamp::MIN.0 {
+            out.emit(Record::at(Timestamp(*greatest).saturating_sub(1000), record.value));
         }
     }
 
@@ -282,7 +280,7 @@ impl TimedOperator<u64, Item> for CountedBefore {
 pub(super) fn late_and_counted(job: &Job, sim: &SimContext) {
     let [late, counted] = job.source("in", sim.steady_source("in")).apply(HasTime).fan_out();
     late.key_by(|item| item.key % 11)
-        .process_timed("late again", LateAgain(sim.clone()))
+        .process_timed("late again", LateAgain)
         .window(Session::with_gap(30))
         .aggregate("late sessions", digest())
         .into_pairs()

@@ -1,5 +1,6 @@
 use super::*;
 use crate::exchange::stable_hash;
+use crate::state::AnyState;
 use crate::time::aggregates::sum;
 use crate::time::windows::{EarlyEvery, Firing, OnTime, Session, Sliding, Tumbling};
 
@@ -123,4 +124,46 @@ fn early_results_come_every_so_long() {
     let (out, _) = run(Tumbling::of(20), EarlyEvery::new(4), 0, &script);
     let expected = [(0, 20, Early, 1), (0, 20, Early, 7), (0, 20, Early, 7), (0, 20, Told_, 7)];
     assert_eq!(out.results, expected);
+}
+
+/// The same script, in whose middle (`'m'`) the key moves to another worker, which knows of no event time, or of this much.
+fn run_moved<W: WindowKind>(kind: W, lateness: i64, script: &[(char, i64)]) -> Vec<Shown> {
+    let made = || Window::new("w", 4, kind.clone(), sum(|n: &u64| *n), OnTime, lateness);
+    let (mut window, mut out) = (made(), Out::default());
+    for (what, time) in script {
+        let time = Timestamp(*time);
+        match what {
+            'w' => while !window.advance(time, &mut out) {},
+            'm' => {
+                let mut other = made();
+                while !other.advance(time, &mut out) {}
+                for bin in (0..4).map(crate::ids::Bin) {
+                    let (changed_at, encoded) = window.state.take(bin).unwrap();
+                    if encoded.keys > 0 {
+                        other.state.put(bin, changed_at, &encoded.bytes).unwrap();
+                    }
+                }
+                window = other;
+            }
+            _ => {
+                let keyed = Keyed { hash: stable_hash(&7_u32), key: 7, value: time.0.unsigned_abs() };
+                window.process(Record::at(time, keyed), &mut out);
+            }
+        }
+    }
+    assert!(out.late.is_empty());
+    out.results
+}
+
+#[test]
+fn what_is_added_where_less_event_time_is_known_is_told_even_if_its_window_was() {
+    let script = [('r', 3), ('w', 10), ('m', i64::MIN), ('r', 4), ('w', 12), ('w', 60)];
+    let told = run_moved(Tumbling::of(10), 20, &script);
+    assert_eq!(told.last(), Some(&(0, 10, Told_, 7)), "the last that is told has all");
+}
+
+#[test]
+fn a_session_that_is_over_where_more_event_time_is_known_is_told_once() {
+    let script = [('r', 3), ('w', 5), ('m', 50), ('r', 8), ('w', 60)];
+    assert_eq!(run_moved(Session::with_gap(10), 0, &script), [(3, 18, Told_, 11)]);
 }

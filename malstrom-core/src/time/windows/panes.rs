@@ -232,11 +232,13 @@ impl WindowKind for PaneWindows {
         value: V,
     ) -> Option<V> {
         // Before the watermark has come to the end of its pane, a record is late for none of its windows, even if it lies
-        // behind the watermark itself: what was combined before an exchange travels at the beginning of its pane.
+        // behind the watermark itself: what was combined before an exchange travels at the beginning of its pane. A window
+        // that is kept for late records may have been told where more event time was known than here: it is told again.
         if !T::SEES_RECORDS
             && let Some(pane) = &mut open.newest
             && (time.0.wrapping_sub(pane.start) as u64) < self.pane as u64
             && pane.start.saturating_add(self.pane) > cx.watermark.0
+            && (cx.lateness == 0 || open.next <= pane.start.saturating_add(self.pane))
         {
             pane.n_records += cx.aggregate.n_records(&value);
             cx.aggregate.add(&mut pane.acc, value);

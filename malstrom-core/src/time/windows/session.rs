@@ -62,8 +62,17 @@ impl WindowKind for Session {
         let n_records = cx.aggregate.n_records(&value);
         // The session that the record lengthens, if there is one; those it touches besides are merged into it.
         let touches = |session: &OpenSession<Agg::Acc>| session.start < end && start < session.end;
+        // One that is over and was not told came from a worker that knew of less event time. It is told when this one's
+        // goes on, with the record.
+        let mut is_overdue = false;
+        let mut look_at = |session: &OpenSession<Agg::Acc>| {
+            is_overdue |= !session.is_told && session.end <= watermark;
+        };
         let at = match open.sessions.iter().position(touches) {
-            Some(at) => at,
+            Some(at) => {
+                look_at(&open.sessions[at]);
+                at
+            }
             None => {
                 let is_late =
                     end.saturating_add(cx.lateness) <= watermark && !mutant::is(Mutant::LatenessIgnored);
@@ -82,6 +91,7 @@ impl WindowKind for Session {
                 continue;
             }
             let merged = open.sessions.swap_remove(other);
+            look_at(&merged);
             let session = &mut open.sessions[at];
             (session.start, session.end) = (session.start.min(merged.start), session.end.max(merged.end));
             session.n_records += merged.n_records;
@@ -90,13 +100,13 @@ impl WindowKind for Session {
         let session = &mut open.sessions[at];
         (session.start, session.end) = (session.start.min(start), session.end.max(end));
         session.n_records += n_records;
-        session.is_told = session.end <= watermark;
+        session.is_told = session.end <= watermark && !is_overdue;
         cx.aggregate.add(&mut session.acc, value);
         let window = session.window();
         if session.is_told {
             let value = cx.aggregate.finish(&session.acc);
             cx.make(window, Firing::Late, value);
-        } else if T::SEES_RECORDS {
+        } else if T::SEES_RECORDS && !is_overdue {
             let about = TriggerContext::new(window, time, cx.watermark, session.n_records);
             let action = cx.trigger.on_record(&about);
             if action != TriggerAction::Wait {
@@ -129,7 +139,8 @@ impl WindowKind for Session {
                 if session.n_records > 0 {
                     cx.make(window, Firing::OnTime, cx.aggregate.finish(&session.acc));
                 }
-            } else if cx.trigger.next_early(window, Timestamp(open.armed - 1)) == Some(Timestamp(open.armed))
+            } else if session.n_records > 0
+                && cx.trigger.next_early(window, Timestamp(open.armed - 1)) == Some(Timestamp(open.armed))
             {
                 cx.make(window, Firing::Early, cx.aggregate.finish(&session.acc));
             }
