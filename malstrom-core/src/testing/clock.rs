@@ -72,6 +72,8 @@ pub(super) enum Event {
         time: Duration,
     },
     Resume(usize),
+    /// A coordinator is lost.
+    Lose(usize),
     Calm,
 }
 
@@ -103,6 +105,7 @@ impl Event {
             Self::Launch => ("launch", 0),
             Self::Pause { of, .. } => ("pause of coordinator", *of as u64),
             Self::Resume(of) => ("resume of coordinator", *of as u64),
+            Self::Lose(of) => ("loss of coordinator", *of as u64),
             Self::Calm => ("calm", 0),
         }
     }

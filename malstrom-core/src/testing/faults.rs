@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ambush::{Ambush, Moment};
 use super::kinds;
 use super::rng::Rng;
 use super::wires::Network;
@@ -20,8 +21,8 @@ pub(super) enum Fault {
     CrashCoordinator,
     /// The coordinator stands still while its workers go on; a successor starts; the first goes on after this time.
     PauseCoordinator(Duration),
-    /// Like a pause, at its next call of a kind.
-    PauseAt(Moment, Side, Duration),
+    /// Something meets whichever coordinator makes the next call of a kind.
+    Ambush(Moment, Ambush),
     /// A worker takes this long for a step, for as long again times ten.
     SlowWorker(Duration),
     /// The next worker to be started never comes up, and perhaps nobody says so.
@@ -42,42 +43,6 @@ pub(super) enum Fault {
     UserError,
     /// A link between two processes is cut for this time, perhaps one way only; the number chooses which.
     Cut { choice: u64, is_both_ways: bool, time: Duration },
-}
-
-/// Where a coordinator stands still: at its next call of this kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Moment {
-    /// The put of its claim.
-    Claim,
-    /// The put of a commit.
-    Commit,
-    /// Reading an entry of the log: at its start, or when it checks its own claim.
-    ReadEntry,
-    /// Listing the log.
-    ListLog,
-    /// Deleting an entry of the log.
-    Trim,
-    /// Deleting an object.
-    Collect,
-}
-
-/// On which side of the effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Side {
-    Before,
-    Behind,
-    /// The effect comes in the middle of the pause.
-    Midway,
-}
-
-impl Side {
-    pub(super) fn kind(self) -> &'static str {
-        match self {
-            Self::Before => "coordinator: pause before a call of its store takes effect",
-            Self::Behind => "coordinator: pause behind the effect of a call of its store",
-            Self::Midway => "coordinator: pause amid which a call of its store takes effect",
-        }
-    }
 }
 
 /// How the details of a fault are drawn.
@@ -131,6 +96,9 @@ pub struct Plan {
     /// Listings that lag behind, besides those that follow from the faults.
     #[serde(default)]
     pub(super) stale_listings_per_mille: u64,
+    /// How far listings lag that do.
+    #[serde(default = "listing_lag")]
+    pub(super) listing_lag: Duration,
     pub(super) snapshot_deadline: Duration,
     pub(super) chaos: Duration,
     pub(super) faults: Vec<(Duration, Fault)>,
@@ -162,6 +130,7 @@ impl Plan {
             store_faults_per_mille: 0,
             store_slow_per_mille: 0,
             stale_listings_per_mille: 0,
+            listing_lag: listing_lag(),
             snapshot_deadline: Duration::from_millis(1500),
             chaos: Duration::ZERO,
             faults: Vec::new(),
@@ -269,6 +238,12 @@ impl Plan {
         if rng.per_mille(100) {
             plan.give_up(rng, chaos_ms);
         }
+        let rng = &mut rng.clone().fork();
+        if rng.per_mille(100) {
+            plan.ambush(rng, chaos_ms);
+        } else if rng.per_mille(50) {
+            plan.rescale_often(rng, chaos_ms);
+        }
         plan
     }
 
@@ -283,47 +258,6 @@ impl Plan {
             let time_us_max = [5_000, 100_000, 2_000_000][rng.below(3) as usize];
             let (choice, is_both_ways) = (rng.next_u64(), rng.per_mille(500));
             self.faults.push((at, Fault::Cut { choice, is_both_ways, time: rng.micros(100, time_us_max) }));
-        }
-    }
-
-    /// Coordinators that stand still between two calls of their store while one successor after another goes on, commits
-    /// and trims the log past them.
-    fn stale(&mut self, rng: &mut Rng, chaos_ms: u64) {
-        self.n_retained = if rng.per_mille(700) { 1 } else { self.n_retained };
-        self.snapshot_interval = Some(rng.micros(5000, 40_000));
-        self.message_us_max = self.message_us_max.min(200);
-        self.store_us_max = self.store_us_max.min(1000);
-        self.store_faults_per_mille = self.store_faults_per_mille.min(5);
-        self.store_slow_per_mille = self.store_slow_per_mille.min(10);
-        self.stale_listings_per_mille = [0, 50, 150][rng.below(3) as usize];
-        for _ in 0..rng.between(1, 4) {
-            let mut at = Duration::from_micros(rng.below(chaos_ms * 700));
-            let moments = [
-                Moment::Claim,
-                Moment::Commit,
-                Moment::ReadEntry,
-                Moment::ListLog,
-                Moment::Trim,
-                Moment::Collect,
-            ];
-            let moment = moments[[0, 0, 1, 1, 2, 3, 4, 5][rng.below(8) as usize]];
-            let side = [Side::Before, Side::Before, Side::Behind, Side::Midway][rng.below(4) as usize];
-            self.faults.push((at, Fault::PauseAt(moment, side, rng.micros(200_000, 2_500_000))));
-            if matches!(moment, Moment::Claim | Moment::ReadEntry | Moment::ListLog) {
-                let fault = if rng.per_mille(500) { Fault::CrashWorker } else { Fault::CrashCoordinator };
-                self.faults.push((at + rng.micros(10, 5000), fault));
-            }
-            for _ in 0..rng.between(1, 3) {
-                at += rng.micros(100_000, 600_000);
-                self.faults.push((at, Fault::CrashCoordinator));
-            }
-        }
-        if rng.per_mille(300) {
-            // A successor that stands still before it claims, while the one whom it took for dead goes on.
-            let at = Duration::from_micros(rng.below(chaos_ms * 700));
-            self.faults
-                .push((at, Fault::PauseAt(Moment::Claim, Side::Midway, rng.micros(400_000, 2_500_000))));
-            self.faults.push((at, Fault::PauseCoordinator(rng.micros(50_000, 200_000))));
         }
     }
 
@@ -354,7 +288,7 @@ impl Plan {
     /// two could claim one generation: then entries are harmed in other ways only.
     pub(super) fn has_stale_coordinators(&self) -> bool {
         let is_pause =
-            |(_, fault): &(Duration, Fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::PauseAt(..));
+            |(_, fault): &(Duration, Fault)| matches!(fault, Fault::PauseCoordinator(_) | Fault::Ambush(..));
         self.faults.iter().any(is_pause)
     }
 
@@ -434,6 +368,24 @@ impl Plan {
         }
     }
 
+    /// Nothing but rescales, between workers that hear of one another late: what a worker has been told of event time
+    /// depends on which channel was read first.
+    fn rescale_often(&mut self, rng: &mut Rng, chaos_ms: u64) {
+        self.faults.clear();
+        self.asks.clear();
+        self.network = Network::NONE;
+        (self.store_faults_per_mille, self.store_slow_per_mille) = (0, 0);
+        self.store_us_max = self.store_us_max.min(1000);
+        self.message_us_max = 20_000;
+        self.step_us_max = self.step_us_max.min(100);
+        self.channel_capacity = [1, 1, 2, 8][rng.below(4) as usize];
+        self.snapshot_deadline = Duration::from_millis(1500);
+        for _ in 0..rng.between(4, 14) {
+            let at = Duration::from_micros(rng.below(chaos_ms * 1000));
+            self.asks.push((at, Ask::Rescale(rng.between(1, 5) as u32)));
+        }
+    }
+
     /// Operations that follow one another closely while a worker lags behind.
     fn hurry(&mut self, rng: &mut Rng, chaos_ms: u64) {
         for _ in 0..rng.between(1, 3) {
@@ -467,6 +419,11 @@ impl Plan {
 /// What a plan that was written down before it had this has.
 fn slice_bytes() -> usize {
     ENCODE_SLICE_BYTES
+}
+
+/// See [`slice_bytes`].
+fn listing_lag() -> Duration {
+    Duration::from_millis(50)
 }
 
 /// How often what was injected.

@@ -88,8 +88,8 @@ impl Core {
         if self.objects.is_damaged || self.objects.is_entry_lost {
             return Ok(());
         }
-        if by > self.objects.newest_claim() {
-            return Err(format!("I12: coordinator {of} says it is fenced by {by}, which nobody has claimed"));
+        if by > self.objects.standing_claim() {
+            return Err(format!("I12: coordinator {of} says it is fenced by {by}, and no such claim stands"));
         }
         let fences = &self.objects.fences;
         let Some(own) = fences.at_work.get(&of) else { return Ok(()) };

@@ -7,6 +7,8 @@ pub(super) const ALL: &[&str] = &[
     "check: run again from an older commit",
     "check: a worker lost so that new partitions are found",
     "coordinator: crash",
+    "coordinator: hears nothing of its store for a while",
+    "coordinator: lost behind the effect of a call of its store",
     "coordinator: pause amid which a call of its store takes effect",
     "coordinator: pause before a call of its store takes effect",
     "coordinator: pause behind the effect of a call of its store",
@@ -74,6 +76,7 @@ pub(super) const ALL: &[&str] = &[
     "user code: error",
     "worker: crash",
     "worker: given up while cut off, and works on for a while",
+    "worker: lost at a call of the coordinator's store",
     "worker: never comes up",
     "worker: slow",
 ];

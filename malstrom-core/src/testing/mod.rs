@@ -26,6 +26,7 @@
 //! assert!(report.n_decisions > 0);
 //! ```
 
+mod ambush;
 mod check;
 mod clock;
 mod context;

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::super::ambush::{Ambush, Moment, Side};
 use super::super::clock::{Event, Shared};
-use super::super::faults::{Moment, Side};
+use super::super::faults::Fault;
 use super::super::world::STORE_DEADLINE;
 use super::Objects;
 use super::port::Slot;
@@ -86,17 +87,31 @@ impl Shared {
         };
         let mut call = Call::new(ask, of, Some(caller));
         if let (Some(of), false) = (of, core.is_calm)
-            && let Some((_, side, time)) = store.take_pause(&call.ask)
+            && let Some(ambush) = store.take_ambush(&call.ask)
         {
-            // Whoever stands still before a call makes it when it goes on.
-            let begins = if side == Side::Behind { effect } else { Duration::ZERO };
-            effect += match side {
-                Side::Before => time,
-                Side::Behind => Duration::ZERO,
-                Side::Midway => time / 2,
-            };
-            core.events_due.push((begins, Event::Pause { of, time }));
-            core.counts.add(side.kind());
+            let due = &mut core.events_due;
+            match ambush {
+                Ambush::Pause(side, time) => {
+                    // Whoever stands still before a call makes it when it goes on.
+                    let begins = if side == Side::Behind { effect } else { Duration::ZERO };
+                    effect += match side {
+                        Side::Before => time,
+                        Side::Behind => Duration::ZERO,
+                        Side::Midway => time / 2,
+                    };
+                    due.push((begins, Event::Pause { of, time }));
+                }
+                Ambush::Lose(time) => {
+                    due.push((Duration::ZERO, Event::Pause { of, time: time + effect }));
+                    effect += time;
+                    due.push((effect + Duration::from_micros(1), Event::Lose(of)));
+                }
+                Ambush::LoseWorker => due.push((effect, Event::Fault(Fault::CrashWorker))),
+                Ambush::Deafen(time) => {
+                    store.deaf_until.insert(of, core.now + time.as_nanos() as u64);
+                }
+            }
+            core.counts.add(ambush.kind());
         }
         let wrong = store.go_wrong(&mut call, (&mut effect, &mut reply), core.now, core.is_calm);
         // A reply that says it is done comes behind the effect; one that says it failed may come before.
@@ -216,6 +231,10 @@ impl Objects {
         }
         if is_calm {
             return None;
+        }
+        if call.of.and_then(|of| self.deaf_until.get(&of)).is_some_and(|until| now < *until) {
+            call.is_reply_lost = true;
+            return Some("store: reply lost");
         }
         if self.rng.per_mille(self.faults_per_mille) {
             call.is_reply_lost = true;

@@ -16,7 +16,7 @@ use calls::{Answer, Call};
 pub(super) use calls::{Ask, Caller};
 pub(super) use port::SimStore;
 
-use super::faults::{Moment, Side};
+use super::ambush::{Ambush, Moment};
 use super::fences::Fences;
 use super::rng::Rng;
 use crate::ids::{Generation, SnapshotId};
@@ -32,7 +32,6 @@ pub(super) struct Objects {
     entries: BTreeMap<u64, LogEntry>,
     /// Every commit that was ever made by who had the newest claim: the snapshot, and the scale.
     committed: BTreeMap<SnapshotId, u32>,
-    newest_claim: Generation,
     /// The newest claim that stands: one that landed where the log had been trimmed claims nothing.
     standing_claim: Generation,
     /// Numbers that were deleted. A put that takes effect only after its entry was trimmed brings the entry back;
@@ -44,13 +43,17 @@ pub(super) struct Objects {
     /// An entry of the log was taken out: nobody can know what it said.
     pub(super) is_entry_lost: bool,
     pub(super) fences: Fences,
-    /// At the next such call its coordinator stands still.
-    pub(super) pauses: VecDeque<(Moment, Side, Duration)>,
+    /// What waits for whichever coordinator makes such a call next.
+    pub(super) ambushes: VecDeque<(Moment, Ambush)>,
+    /// Until when each coordinator hears of none of its calls.
+    deaf_until: BTreeMap<usize, u64>,
     calls: BTreeMap<u64, Call>,
     n_calls: u64,
     /// Calls out of a thousand that fail, while the faults last.
     pub(super) faults_per_mille: u64,
     pub(super) stale_per_mille: u64,
+    /// What is younger is not in a listing that lags.
+    pub(super) listing_lag: Duration,
     pub(super) slow_per_mille: u64,
     /// Until then no put succeeds: the disk is full.
     pub(super) full_until: u64,
@@ -65,18 +68,19 @@ impl Objects {
             objects: BTreeMap::new(),
             entries: BTreeMap::new(),
             committed: BTreeMap::new(),
-            newest_claim: Generation(0),
             standing_claim: Generation(0),
             trimmed: BTreeSet::new(),
             written: BTreeMap::new(),
             is_damaged: false,
             is_entry_lost: false,
             fences: Fences::default(),
-            pauses: VecDeque::new(),
+            ambushes: VecDeque::new(),
+            deaf_until: BTreeMap::new(),
             calls: BTreeMap::new(),
             n_calls: 0,
             faults_per_mille: 0,
             stale_per_mille: 0,
+            listing_lag: Duration::ZERO,
             slow_per_mille: 0,
             full_until: 0,
             latency_us_max: 2000,
@@ -94,9 +98,9 @@ impl Objects {
         self.committed.range(snapshot..).next().is_some()
     }
 
-    /// The newest generation that was ever claimed.
-    pub(super) fn newest_claim(&self) -> Generation {
-        self.newest_claim
+    /// The newest generation that was claimed where nothing had been trimmed.
+    pub(super) fn standing_claim(&self) -> Generation {
+        self.standing_claim
     }
 
     /// Whether a snapshot was committed at this scale.
@@ -133,8 +137,7 @@ impl Objects {
             self.objects.remove(&log::path(number));
         }
         self.trimmed.retain(|trimmed| *trimmed < number);
-        self.newest_claim = self.entries.values().map(LogEntry::generation).max().unwrap_or_default();
-        self.standing_claim = self.newest_claim;
+        self.standing_claim = self.entries.values().map(LogEntry::generation).max().unwrap_or_default();
         self.calls.clear();
         self.fences.rewind();
         Some(chosen)
@@ -144,7 +147,6 @@ impl Objects {
     fn note_entry(&mut self, number: u64, entry: LogEntry, by: Option<usize>) {
         match &entry {
             LogEntry::Claimed { generation, .. } => {
-                self.newest_claim = self.newest_claim.max(*generation);
                 if !self.trimmed.contains(&number) {
                     self.standing_claim = self.standing_claim.max(*generation);
                     by.into_iter().for_each(|by| self.fences.claimed(by, *generation));
@@ -172,22 +174,24 @@ impl Objects {
         below.map(|(_, entry)| entry.generation()).max().unwrap_or_default()
     }
 
-    /// Whether a coordinator is to stand still at this call, and for how long.
-    fn take_pause(&mut self, ask: &Ask) -> Option<(Moment, Side, Duration)> {
+    /// What waits for a coordinator at this call.
+    fn take_ambush(&mut self, ask: &Ask) -> Option<Ambush> {
         let moment = Moment::of(ask)?;
-        let at = self.pauses.iter().position(|(at, ..)| *at == moment)?;
-        self.pauses.remove(at)
+        let at = self.ambushes.iter().position(|(at, _)| *at == moment)?;
+        self.ambushes.remove(at).map(|(_, ambush)| ambush)
     }
 
     /// Whether a listing may lack what is younger. One that shows nothing behind what was trimmed looks like a log without
     /// commits to whoever has written nothing there: nobody could tell, and stores whose listings lag so far are not
-    /// supported.
+    /// supported. Who has written what it does not show can tell.
     fn may_lag(&self, of: Option<usize>, seen_until: u64) -> bool {
         let Some(last_trimmed) = self.trimmed.last() else { return true };
         let is_seen =
             |number: &u64| self.objects.get(&log::path(*number)).is_some_and(|(_, at)| *at <= seen_until);
         let shows_end = self.entries.range(last_trimmed + 1..).any(|(number, _)| is_seen(number));
-        shows_end || of.and_then(|of| self.written.get(&of)).is_some_and(|written| written > last_trimmed)
+        let written = of.and_then(|of| self.written.get(&of));
+        let is_there = |number: &u64| self.objects.contains_key(&log::path(*number));
+        shows_end || written.is_some_and(|own| own > last_trimmed || (is_there(own) && !is_seen(own)))
     }
 
     /// A call takes effect: what its caller is told.
@@ -218,8 +222,7 @@ impl Objects {
                 Ok(Answer::Bytes(bytes[from..to].to_vec()))
             }
             Ask::List(prefix) => {
-                // A stale listing lacks what is younger than 50 ms.
-                let seen_until = now.saturating_sub(50_000_000);
+                let seen_until = now.saturating_sub(self.listing_lag.as_nanos() as u64);
                 let is_stale = is_stale && self.may_lag(call.of, seen_until);
                 let seen_until = if is_stale { seen_until } else { now };
                 let found = self

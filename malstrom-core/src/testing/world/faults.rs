@@ -53,8 +53,8 @@ impl World {
                 None
             }
             Fault::Damage => self.damage(Objects::damage),
-            Fault::PauseAt(moment, side, time) => {
-                self.core.lock().objects.pauses.push_back((moment, side, time));
+            Fault::Ambush(moment, ambush) => {
+                self.core.lock().objects.ambushes.push_back((moment, ambush));
                 None
             }
             Fault::DamageAll => {
@@ -88,6 +88,13 @@ impl World {
                 }
                 is_cut.then_some(if is_both_ways { "network: cut both ways" } else { "network: cut one way" })
             }
+        }
+    }
+
+    /// A coordinator is lost behind a call, unless it is calm by then.
+    pub(super) fn lose_coordinator(&mut self, of: usize) {
+        if !self.core.lock().is_calm && self.coordinators[of].task.is_alive() {
+            self.crash_coordinator(of);
         }
     }
 

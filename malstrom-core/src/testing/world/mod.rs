@@ -147,6 +147,7 @@ impl World {
             Event::Ask(ask) => self.ask(ask),
             Event::Launch => self.launch(),
             Event::Pause { of, time } => self.pause(of, time),
+            Event::Lose(of) => self.lose_coordinator(of),
             Event::Resume(of) => self.coordinators[of].is_paused = false,
             Event::Calm => self.calm(),
         }
@@ -157,6 +158,7 @@ impl World {
         let mut core = self.core.lock();
         core.objects.latency_us_max = self.plan.store_us_max;
         core.objects.stale_per_mille = self.plan.stale_listings_per_mille;
+        core.objects.listing_lag = self.plan.listing_lag;
         core.growing_per_mille = self.plan.growing_per_mille;
         if self.plan.batch_records == 1 {
             core.counts.add("source: batches of one record");
