@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::coordinator::JobEvent;
 use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
-use crate::limits::ENCODE_SLICE_BYTES;
+use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES_MIN};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
 /// Nanoseconds on a clock that never goes back. The clocks of all workers agree, also those of a later process of the job,
@@ -66,6 +66,10 @@ pub trait WorkerPort {
     /// State to be encoded between two batches, in bytes; at least one bin.
     fn slice_bytes(&self) -> usize {
         ENCODE_SLICE_BYTES
+    }
+    /// Encoded state that goes to the store as one object, in bytes, at least; see [`OBJECT_BYTES_MIN`].
+    fn object_bytes_min(&self) -> usize {
+        OBJECT_BYTES_MIN
     }
 }
 

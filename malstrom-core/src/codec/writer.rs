@@ -289,7 +289,12 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
     }
 
     #[inline]
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), CodecError> {
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), CodecError> {
         self.text(variant)
     }
 

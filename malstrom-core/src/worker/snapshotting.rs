@@ -4,7 +4,8 @@
 //! 1. The sources put the barrier into the stream.
 //! 2. Each stage, once it has the barrier on all inputs, freezes its dirty bins, notes its sources' positions, prepares
 //!    its sink's transaction, forwards the barrier and goes on.
-//! 3. Frozen bins are encoded in slices between batches and handed to the store, many to an object.
+//! 3. Frozen bins are encoded in slices between batches and handed to the store, many to an object. While the store is
+//!    behind, encoding waits for it.
 //! 4. When every stage was at the cut, no bin is frozen and every object is durable, the worker says so.
 //!
 //! # Guarantees
@@ -14,7 +15,10 @@ use std::collections::BTreeSet;
 
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
-use crate::limits::{ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
+use crate::limits::{
+    ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES_MAX,
+    OBJECT_PART_OF_SNAPSHOT, OBJECTS_STORING_MAX,
+};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -30,9 +34,25 @@ pub(super) struct Snapshotting {
     /// The object that is being filled, and how much room is made for it at once, in bytes.
     object: Vec<u8>,
     room: usize,
+    object_bytes_min: usize,
     n_objects: u32,
+    /// What has been handed to the store, in bytes.
+    n_bytes: usize,
+    /// Keys that had to be saved.
+    n_saved: usize,
     /// Objects that are not durable yet.
     storing: BTreeSet<String>,
+}
+
+/// What a slice of encoding came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slice {
+    /// Something was encoded.
+    Encoded,
+    /// The store is behind.
+    Waits,
+    /// Nothing is left of what was at the cut.
+    Empty,
 }
 
 impl Worker {
@@ -50,7 +70,10 @@ impl Worker {
             part: SnapshotPart { id, ..SnapshotPart::default() },
             object: Vec::new(),
             room: self.object_bytes + self.object_bytes / 8,
+            object_bytes_min: self.port.object_bytes_min(),
             n_objects: 0,
+            n_bytes: 0,
+            n_saved: 0,
             storing: BTreeSet::new(),
         });
         let barrier = Control::Barrier(Barrier::Snapshot(id));
@@ -128,8 +151,8 @@ impl Worker {
                 self.report(Fact::SnapshotFailed { id, reason });
                 Ok(true)
             }
-            Ok(encoded_bytes) => {
-                let is_encoded = encoded_bytes == 0 && task.at_cut.iter().all(|at_cut| *at_cut);
+            Ok(slice) => {
+                let is_encoded = slice == Slice::Empty && task.at_cut.iter().all(|at_cut| *at_cut);
                 if is_encoded && !task.object.is_empty() {
                     self.store_object(&mut task);
                 }
@@ -138,12 +161,19 @@ impl Worker {
                 } else {
                     self.snapshotting = Some(task);
                 }
-                Ok(encoded_bytes > 0)
+                Ok(slice == Slice::Encoded)
             }
         }
     }
 
-    fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<usize, String> {
+    fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<Slice, String> {
+        if task.is_object_full() {
+            if !task.may_store() {
+                mark::hit(Mark::StoreBehind);
+                return Ok(Slice::Waits);
+            }
+            self.store_object(task);
+        }
         let (mut n_bytes, mut n_bytes_max) = (0, self.port.slice_bytes());
         for stage in 0..self.stages.len() {
             if !task.at_cut[stage] {
@@ -152,7 +182,9 @@ impl Worker {
             let mut failed = None;
             let mut is_full = false;
             self.stages[stage].visit(&mut |state: &mut dyn AnyState| {
-                n_bytes_max += state.take_n_saved() * ENCODE_BYTES_PER_SAVED_KEY;
+                let n_saved = state.take_n_saved();
+                task.n_saved += n_saved;
+                n_bytes_max += n_saved * ENCODE_BYTES_PER_SAVED_KEY;
                 while !is_full && failed.is_none() {
                     match state.encode_next() {
                         Ok(None) => break,
@@ -162,22 +194,21 @@ impl Worker {
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
                     }
-                    is_full = n_bytes >= n_bytes_max.min(ENCODE_SLICE_BYTES_MAX)
-                        || task.object.len() >= OBJECT_BYTES;
+                    is_full = n_bytes >= n_bytes_max.min(ENCODE_SLICE_BYTES_MAX) || task.is_object_full();
                 }
             });
             if let Some(reason) = failed {
                 return Err(reason);
-            }
-            if task.object.len() >= OBJECT_BYTES {
-                self.store_object(task);
             }
             if is_full {
                 mark::hit(Mark::EncodingSliced);
                 break;
             }
         }
-        Ok(n_bytes)
+        if task.is_object_full() && task.may_store() {
+            self.store_object(task);
+        }
+        Ok(if n_bytes > 0 { Slice::Encoded } else { Slice::Empty })
     }
 
     fn store_object(&mut self, task: &mut Snapshotting) {
@@ -186,6 +217,7 @@ impl Worker {
         self.object_bytes =
             if task.n_objects == 0 { bytes.len() } else { self.object_bytes.max(bytes.len()) };
         task.n_objects += 1;
+        task.n_bytes += bytes.len();
         task.storing.insert(path.clone());
         task.part.objects.push(ObjectRef { path: path.clone(), bytes: bytes.len() as u64 });
         self.port.put(path, bytes);
@@ -218,9 +250,23 @@ impl Snapshotting {
             part: SnapshotPart::default(),
             object: Vec::new(),
             room: 0,
+            object_bytes_min: OBJECT_BYTES_MAX,
             n_objects: 0,
+            n_bytes: 0,
+            n_saved: 0,
             storing: BTreeSet::new(),
         }
+    }
+
+    fn is_object_full(&self) -> bool {
+        let part = self.n_bytes / OBJECT_PART_OF_SNAPSHOT;
+        self.object.len() >= part.clamp(self.object_bytes_min, OBJECT_BYTES_MAX)
+    }
+
+    /// Whether one more object may be on its way to the store.
+    fn may_store(&self) -> bool {
+        let n_more = self.n_saved * ENCODE_BYTES_PER_SAVED_KEY / self.object_bytes_min;
+        self.storing.len() < OBJECTS_STORING_MAX + n_more
     }
 
     fn add(&mut self, operator: &str, encoded: &EncodedBin) -> Result<(), String> {
