@@ -41,7 +41,9 @@ pub const OBJECT_BYTES_MIN: usize = 2 << 20;
 /// its way to the store at once, and a large one is not a thousand objects.
 pub const OBJECT_BYTES_MAX: usize = 8 << 20;
 /// See [`OBJECT_BYTES_MAX`].
-pub const OBJECT_PART_OF_SNAPSHOT: usize = 16;
+pub const OBJECT_PART_OF_SNAPSHOT: usize = 32;
+/// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled.
+pub const OBJECT_BUFFERS_MAX: usize = 2;
 /// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills. Keys
 /// that are saved meanwhile take memory and time too, so there may be more of them: [`ENCODE_BYTES_PER_SAVED_KEY`] for each.
 pub const OBJECTS_STORING_MAX: usize = 1;

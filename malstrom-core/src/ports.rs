@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,11 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     fn put_new<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
     /// Writes an object, over an older one if there is one.
     fn put<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
+    /// As [`put`](Self::put), of bytes that the caller wants back: once the object is written the store keeps no reference
+    /// to them. Without an implementation of its own it puts a copy.
+    fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {
+        self.put(path, Arc::unwrap_or_clone(bytes))
+    }
     /// Reads an object.
     fn get<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<Vec<u8>, StoreError>>;
     /// Reads `bytes` bytes from `offset`; fewer if the object ends before.

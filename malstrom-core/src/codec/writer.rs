@@ -180,7 +180,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         false
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_bool(self, is: bool) -> Result<(), CodecError> {
         self.out.push(if is { TRUE } else { FALSE });
         Ok(())
@@ -196,12 +196,12 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         self.serialize_i64(n.into())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_i32(self, n: i32) -> Result<(), CodecError> {
         self.serialize_i64(n.into())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_i64(self, n: i64) -> Result<(), CodecError> {
         self.signed(n);
         Ok(())
@@ -222,12 +222,12 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         self.serialize_u64(n.into())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_u32(self, n: u32) -> Result<(), CodecError> {
         self.serialize_u64(n.into())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_u64(self, n: u64) -> Result<(), CodecError> {
         self.unsigned(n);
         Ok(())
@@ -331,7 +331,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         self.elements(&ARRAY, n)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_tuple(self, n: usize) -> Result<Elements<'w, 'a>, CodecError> {
         self.elements(&ARRAY, Some(n))
     }
@@ -358,7 +358,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         self.elements(&MAP, n)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_struct(self, _: &'static str, n: usize) -> Result<Elements<'w, 'a>, CodecError> {
         self.elements(&MAP, Some(n))
     }

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
 use crate::limits::{
-    ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES_MAX,
-    OBJECT_PART_OF_SNAPSHOT, OBJECTS_STORING_MAX,
+    ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BUFFERS_MAX,
+    OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_STORING_MAX,
 };
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
@@ -31,7 +31,7 @@ pub(super) struct Snapshotting {
     base: Option<SnapshotId>,
     at_cut: Vec<bool>,
     part: SnapshotPart,
-    /// The object that is being filled, and how much room is made for it at once, in bytes.
+    /// The object that is being filled, and how much room is made for one at once, in bytes.
     object: Vec<u8>,
     room: usize,
     object_bytes_min: usize,
@@ -190,6 +190,9 @@ impl Worker {
                         Ok(None) => break,
                         Ok(Some(encoded)) => {
                             n_bytes += encoded.bytes.len() + ENCODE_BYTES_PER_BIN;
+                            if task.object.capacity() == 0 && encoded.keys > 0 {
+                                task.object = take_buffer(&mut self.buffers, task.room);
+                            }
                             failed = task.add(state.name(), &encoded).err();
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
@@ -223,7 +226,10 @@ impl Worker {
         self.port.put(path, bytes);
     }
 
-    pub(super) fn stored(&mut self, path: &str, result: Result<(), StoreError>) {
+    pub(super) fn stored(&mut self, path: &str, result: Result<(), StoreError>, buffer: Vec<u8>) {
+        if self.buffers.len() < OBJECT_BUFFERS_MAX && buffer.capacity() > 0 {
+            self.buffers.push(buffer);
+        }
         let Some(task) = &mut self.snapshotting else { return };
         if !task.storing.remove(path) {
             return;
@@ -259,8 +265,13 @@ impl Snapshotting {
     }
 
     fn is_object_full(&self) -> bool {
-        let part = self.n_bytes / OBJECT_PART_OF_SNAPSHOT;
-        self.object.len() >= part.clamp(self.object_bytes_min, OBJECT_BYTES_MAX)
+        self.object.len() >= self.object_bytes()
+    }
+
+    /// How large an object is now, in bytes. In steps, so that buffers fit.
+    fn object_bytes(&self) -> usize {
+        let part = (self.n_bytes / OBJECT_PART_OF_SNAPSHOT).next_power_of_two();
+        part.clamp(self.object_bytes_min, OBJECT_BYTES_MAX)
     }
 
     /// Whether one more object may be on its way to the store.
@@ -273,11 +284,6 @@ impl Snapshotting {
         let block = if encoded.keys == 0 {
             None
         } else {
-            if self.object.is_empty() {
-                // Grown by doubling, a large object would be copied while the stream waits; room that is not needed would
-                // be cleared by the kernel meanwhile, a huge page at a time.
-                self.object.reserve(self.room);
-            }
             let sealed = block::seal(&encoded.bytes, &mut self.object)
                 .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;
             Some(BlockRef {
@@ -295,5 +301,17 @@ impl Snapshotting {
             }
         }
         Ok(())
+    }
+}
+
+/// An empty buffer with room for an object. Grown by doubling, a large object would be copied while the stream waits; room
+/// that is not needed would be cleared by the kernel meanwhile, a huge page at a time.
+fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
+    match buffers.pop() {
+        Some(mut buffer) if buffer.capacity() >= room => {
+            buffer.clear();
+            buffer
+        }
+        _ => Vec::with_capacity(room),
     }
 }
