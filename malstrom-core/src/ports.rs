@@ -158,8 +158,8 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     fn put_new<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
     /// Writes an object, over an older one if there is one.
     fn put<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
-    /// As [`put`](Self::put), of bytes that the caller wants back: once the object is written the store keeps no reference
-    /// to them. Without an implementation of its own it puts a copy.
+    /// As [`put`](Self::put), of bytes that the caller would have back, to use their memory again: a store that need not keep
+    /// them has let go of them when it answers. Without an implementation of its own it puts a copy.
     fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {
         self.put(path, Arc::unwrap_or_clone(bytes))
     }
