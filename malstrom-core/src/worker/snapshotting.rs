@@ -167,6 +167,9 @@ impl Worker {
     }
 
     fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<Slice, String> {
+        // Before anything waits for the store: keys that are saved are why it should not.
+        let n_saved = self.take_n_saved(task);
+        task.n_saved += n_saved;
         if task.is_object_full() {
             if !task.may_store() {
                 mark::hit(Mark::StoreBehind);
@@ -174,7 +177,8 @@ impl Worker {
             }
             self.store_object(task);
         }
-        let (mut n_bytes, mut n_bytes_max) = (0, self.port.slice_bytes());
+        let n_bytes_max = self.port.slice_bytes() + n_saved * ENCODE_BYTES_PER_SAVED_KEY;
+        let mut n_bytes = 0;
         for stage in 0..self.stages.len() {
             if !task.at_cut[stage] {
                 continue;
@@ -182,9 +186,6 @@ impl Worker {
             let mut failed = None;
             let mut is_full = false;
             self.stages[stage].visit(&mut |state: &mut dyn AnyState| {
-                let n_saved = state.take_n_saved();
-                task.n_saved += n_saved;
-                n_bytes_max += n_saved * ENCODE_BYTES_PER_SAVED_KEY;
                 while !is_full && failed.is_none() {
                     match state.encode_next() {
                         Ok(None) => break,
@@ -212,6 +213,15 @@ impl Worker {
             self.store_object(task);
         }
         Ok(if n_bytes > 0 { Slice::Encoded } else { Slice::Empty })
+    }
+
+    /// Keys that had to be saved since this was last asked.
+    fn take_n_saved(&mut self, task: &Snapshotting) -> usize {
+        let mut n_saved = 0;
+        for (stage, _) in self.stages.iter_mut().zip(&task.at_cut).filter(|(_, at_cut)| **at_cut) {
+            stage.visit(&mut |state: &mut dyn AnyState| n_saved += state.take_n_saved());
+        }
+        n_saved
     }
 
     fn store_object(&mut self, task: &mut Snapshotting) {
