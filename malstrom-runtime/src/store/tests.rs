@@ -80,7 +80,7 @@ fn lent_bytes_are_stored_whatever_becomes_of_them(store: Store) {
         assert_eq!(store.get("a").await.unwrap(), b"lent");
         store.put_lent("a", Arc::new(b"another".to_vec())).await.unwrap();
         assert_eq!(store.get("a").await.unwrap(), b"another");
-        assert!(store.put_lent("../a", bytes).await.is_err());
+        assert!(store.put_lent("", bytes).await.is_err());
     });
 }
 
