@@ -283,7 +283,8 @@ fn a_local_store_gives_back_what_it_was_lent() {
     let bytes = Arc::new(vec![7; 100_000]);
     let at = bytes.as_ptr();
     run(store.put_lent("a", bytes.clone())).unwrap();
-    assert_eq!(Arc::into_inner(bytes).unwrap().as_ptr(), at);
+    let back = Arc::into_inner(bytes).unwrap();
+    assert_eq!(back.as_ptr(), at);
 }
 
 #[test]
