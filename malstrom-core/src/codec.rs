@@ -6,6 +6,8 @@
 //! - MessagePack writes `None`, `Some(())` and `Some(None)` alike. A state or a value whose type nests options, or puts a
 //!   unit into one, comes back as `None`: give it an enum of its own.
 
+mod writer;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,13 +33,19 @@ pub enum CodecError {
     },
 }
 
+impl serde::ser::Error for CodecError {
+    fn custom<T: std::fmt::Display>(reason: T) -> Self {
+        Self::Encode { reason: reason.to_string() }
+    }
+}
+
 /// Appends the bytes of a value.
 ///
 /// # Errors
 /// If the value refuses to be serialized.
+#[inline]
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    rmp_serde::encode::write_named(out, value)
-        .map_err(|error| CodecError::Encode { reason: error.to_string() })
+    value.serialize(&mut writer::Writer { out })
 }
 
 /// The bytes of a value.

@@ -35,8 +35,18 @@ pub const BINS_MAX: u32 = 1 << 15;
 /// Levels of lists and maps within one encoded value. Each costs stack while it is read, up to some kilobytes in a build
 /// without optimisation, and bytes from outside may claim any number.
 pub const NESTING_LEVELS_MAX: usize = 128;
-/// Bytes of encoded state after which a worker starts a new object.
-pub const OBJECT_BYTES: usize = 8 << 20;
+/// Bytes of encoded state after which a worker starts a new object: so many at least, ...
+pub const OBJECT_BYTES_MIN: usize = 2 << 20;
+/// ... so many at most, and between the two this part of what it has written for the snapshot. So little of a snapshot is on
+/// its way to the store at once, and a large one is not a thousand objects.
+pub const OBJECT_BYTES_MAX: usize = 8 << 20;
+/// See [`OBJECT_BYTES_MAX`].
+pub const OBJECT_PART_OF_SNAPSHOT: usize = 32;
+/// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled.
+pub const OBJECT_BUFFERS_MAX: usize = 2;
+/// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills. Keys
+/// that are saved meanwhile take memory and time too, so there may be more of them: [`ENCODE_BYTES_PER_SAVED_KEY`] for each.
+pub const OBJECTS_STORING_MAX: usize = 1;
 /// Bytes a block of one bin may have once it is unpacked.
 pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.

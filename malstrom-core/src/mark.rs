@@ -33,6 +33,7 @@ marks! {
     AbandonedBinMarked: "a touched frozen bin of a given-up snapshot was marked as changed",
     FrozenBinMoved: "a bin moved while it was still frozen",
     EncodingSliced: "the encoding of a snapshot was cut into slices",
+    StoreBehind: "encoding waited for the store",
     BinEmptied: "a bin became empty and left the manifest",
     BlockCarried: "a block was carried over from the base",
     RecordAside: "a record was kept aside for a bin on its way",

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::coordinator::JobEvent;
 use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
-use crate::limits::ENCODE_SLICE_BYTES;
+use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES_MIN};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
 /// Nanoseconds on a clock that never goes back. The clocks of all workers agree, also those of a later process of the job,
@@ -66,6 +67,10 @@ pub trait WorkerPort {
     /// State to be encoded between two batches, in bytes; at least one bin.
     fn slice_bytes(&self) -> usize {
         ENCODE_SLICE_BYTES
+    }
+    /// Encoded state that goes to the store as one object, in bytes, at least; see [`OBJECT_BYTES_MIN`].
+    fn object_bytes_min(&self) -> usize {
+        OBJECT_BYTES_MIN
     }
 }
 
@@ -153,6 +158,11 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     fn put_new<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
     /// Writes an object, over an older one if there is one.
     fn put<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>>;
+    /// As [`put`](Self::put), of bytes that the caller would have back, to use their memory again: a store that need not keep
+    /// them has let go of them when it answers. Without an implementation of its own it puts a copy.
+    fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {
+        self.put(path, Arc::unwrap_or_clone(bytes))
+    }
     /// Reads an object.
     fn get<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<Vec<u8>, StoreError>>;
     /// Reads `bytes` bytes from `offset`; fewer if the object ends before.

@@ -1,7 +1,5 @@
 //! From the parts that workers stored to a manifest.
 
-use std::collections::BTreeMap;
-
 use indexmap::{IndexMap, IndexSet};
 
 use super::Coordinator;
@@ -27,23 +25,29 @@ impl Coordinator {
         let mut from_base = self.committed.as_ref().map(|base| (base, Carried::of(&base.objects)));
         let mut from_parts: Vec<Carried<'_>> = parts.iter().map(|part| Carried::of(&part.objects)).collect();
         for operator in self.graph.operators.iter().filter_map(is_keyed) {
-            let mut bins: BTreeMap<Bin, BlockRef> = BTreeMap::new();
+            let mut blocks = vec![None; self.config.n_bins as usize];
             if let Some((base, carried)) = &mut from_base {
                 for (bin, block) in base.state.get(&operator).into_iter().flatten() {
                     mark::hit(Mark::BlockCarried);
-                    bins.insert(*bin, carried.take_over(&mut objects, *block));
+                    put(&mut blocks, *bin, Some(carried.take_over(&mut objects, *block)));
                 }
             }
             for (part, carried) in parts.iter().zip(&mut from_parts) {
                 for (bin, block) in part.state.get(&operator).into_iter().flatten() {
                     match block {
-                        Some(block) => bins.insert(*bin, carried.take_over(&mut objects, *block)),
-                        None if mutant::is(Mutant::EmptiedCarried) => None,
-                        None => bins.remove(bin).inspect(|_| mark::hit(Mark::BinEmptied)),
-                    };
+                        Some(block) => {
+                            put(&mut blocks, *bin, Some(carried.take_over(&mut objects, *block)));
+                        }
+                        None if mutant::is(Mutant::EmptiedCarried) => {}
+                        None => {
+                            if put(&mut blocks, *bin, None).is_some() {
+                                mark::hit(Mark::BinEmptied);
+                            }
+                        }
+                    }
                 }
             }
-            state.insert(operator, bins);
+            state.insert(operator, blocks);
         }
         // Only objects that something still refers to stay; a base's block that was replaced drops its object.
         let (objects, state) = compact(&objects, state);
@@ -112,17 +116,27 @@ impl<'a> Carried<'a> {
 
 type State = IndexMap<String, Vec<(Bin, BlockRef)>>;
 
-fn compact(
-    objects: &IndexSet<ObjectRef>,
-    state: IndexMap<String, BTreeMap<Bin, BlockRef>>,
-) -> (Vec<ObjectRef>, State) {
+/// Where each bin of an operator lies, by bin. A job has thousands of bins, and its coordinator shares a core with a worker.
+type Blocks = Vec<Option<BlockRef>>;
+
+/// Puts a block in the place of its bin and gives what was there. A bin that the job has not gets a place as well, and is
+/// refused with the whole manifest.
+fn put(blocks: &mut Blocks, bin: Bin, block: Option<BlockRef>) -> Option<BlockRef> {
+    if bin.index() >= blocks.len() {
+        blocks.resize(bin.index() + 1, None);
+    }
+    std::mem::replace(&mut blocks[bin.index()], block)
+}
+
+fn compact(objects: &IndexSet<ObjectRef>, state: IndexMap<String, Blocks>) -> (Vec<ObjectRef>, State) {
     let objects: Vec<ObjectRef> = objects.iter().cloned().collect();
     let mut used = IndexSet::new();
     let mut carried = Carried::of(&objects);
     let mut compacted = State::new();
-    for (operator, bins) in state {
+    for (operator, blocks) in state {
+        let there = blocks.into_iter().zip(0..=u16::MAX).filter_map(|(block, bin)| Some((Bin(bin), block?)));
         let renumber = |(bin, block): (Bin, BlockRef)| (bin, carried.take_over(&mut used, block));
-        compacted.insert(operator, bins.into_iter().map(renumber).collect());
+        compacted.insert(operator, there.map(renumber).collect());
     }
     (used.into_iter().collect(), compacted)
 }

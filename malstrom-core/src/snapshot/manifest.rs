@@ -1,7 +1,7 @@
 //! What a committed snapshot says about itself.
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::element::Timestamp;
 use crate::ids::{Bin, Generation, RouteVersion, SnapshotId, WorkerId};
@@ -95,7 +95,10 @@ pub struct ObjectRef {
 }
 
 /// One bin of one operator, somewhere in an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// It is written as the list of its fields, since a manifest has thousands of them and their names would be two thirds of
+/// it; as a map, with names, it is read too. A field that is added later comes last and has a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct BlockRef {
     /// Index of the object in the list that the reference stands beside.
     pub object: u32,
@@ -109,6 +112,13 @@ pub struct BlockRef {
     pub keys: u32,
 }
 
+impl Serialize for BlockRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { object, offset, bytes, checksum, keys } = self;
+        (object, offset, bytes, checksum, keys).serialize(serializer)
+    }
+}
+
 /// Which worker owns each bin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTable {
@@ -118,4 +128,25 @@ pub struct RouteTable {
     pub n_workers: u32,
     /// The owner of each bin, by bin.
     pub owners: Vec<WorkerId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{decode, encode};
+
+    #[test]
+    fn a_reference_to_a_block_is_read_as_a_list_and_as_a_map() {
+        let block = BlockRef { object: 3, offset: 1 << 40, bytes: 70_000, checksum: 0xdead_beef, keys: 24 };
+        assert_eq!(decode::<BlockRef>(&encode(&block).unwrap()).unwrap(), block);
+        let mut named = std::collections::BTreeMap::new();
+        named.insert("object", 3_u64);
+        named.insert("offset", 1 << 40);
+        named.insert("bytes", 70_000);
+        named.insert("checksum", 0xdead_beef);
+        named.insert("keys", 24);
+        assert_eq!(decode::<BlockRef>(&encode(&named).unwrap()).unwrap(), block);
+        assert!(decode::<BlockRef>(&encode(&(3, 4, 5, 6)).unwrap()).is_err());
+        assert!(decode::<BlockRef>(&encode(&(3, 4, 5, 6, 7, 8)).unwrap()).is_err());
+    }
 }

@@ -17,7 +17,7 @@ use crate::codec;
 use crate::coordinator::JobEvent;
 use crate::exchange::{AnyBatch, Decoder, Parcel, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
-use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES};
+use crate::limits::{BATCH_RECORDS, ENCODE_SLICE_BYTES, OBJECT_BYTES_MIN};
 use crate::ports::{Driver, Host, LocalFuture, Nanos, WorkerPort};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
@@ -25,6 +25,8 @@ use super::clock::Gate;
 use std::sync::Arc;
 
 /// Time after the last fault in which its effects may still be felt.
+/// Bytes of an object where slices are small.
+const SMALL_OBJECT_BYTES: usize = 400;
 const SETTLED_AFTER: Duration = Duration::from_secs(8);
 const LINK_COMMAND: u8 = 0;
 const LINK_REPORT: u8 = 1;
@@ -271,6 +273,14 @@ impl WorkerPort for SimPort {
 
     fn slice_bytes(&self) -> usize {
         self.net.borrow().slice_bytes
+    }
+
+    /// Where slices are small, objects are as well: a few bins of such a job.
+    fn object_bytes_min(&self) -> usize {
+        match self.net.borrow().slice_bytes {
+            ENCODE_SLICE_BYTES => OBJECT_BYTES_MIN,
+            slice_bytes => slice_bytes.max(SMALL_OBJECT_BYTES),
+        }
     }
 }
 

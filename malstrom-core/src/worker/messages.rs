@@ -286,6 +286,8 @@ pub enum ToWorker {
         path: String,
         /// Whether it is durable.
         result: Result<(), StoreError>,
+        /// What its bytes lay in, to be filled again; without capacity if it is gone.
+        buffer: Vec<u8>,
     },
     /// How a read went.
     Read {

@@ -37,6 +37,9 @@ pub struct Worker {
     n_informed: u32,
     /// The largest object of the last snapshot, in bytes.
     object_bytes: usize,
+    /// What objects lay in that are stored, to be filled again: fresh memory is cleared by the kernel first, which takes as
+    /// long as encoding does.
+    buffers: Vec<Vec<u8>>,
     routes: RouteVersion,
     restoring: Option<Restoring>,
     snapshotting: Option<Snapshotting>,
@@ -105,6 +108,7 @@ impl Worker {
             n_workers: 0,
             n_informed: 0,
             object_bytes: 0,
+            buffers: Vec::new(),
             routes: RouteVersion(0),
             restoring: None,
             snapshotting: None,
@@ -195,8 +199,8 @@ impl Worker {
                 mark::hit(Mark::StaleCommand);
                 Ok(())
             }
-            ToWorker::Stored { path, result } => {
-                self.stored(&path, result);
+            ToWorker::Stored { path, result, buffer } => {
+                self.stored(&path, result, buffer);
                 Ok(())
             }
             ToWorker::Read { path, offset, result } => self.read_arrived(&path, offset, result),

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::messages::{Fact, RestoreFailure, RestoreOrder};
 use super::{Worker, WorkerError};
 use crate::ids::{Bin, SnapshotId};
-use crate::limits::{OBJECT_BYTES, RESTORE_READS_MAX};
+use crate::limits::{OBJECT_BYTES_MAX, RESTORE_READS_MAX};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -207,7 +207,7 @@ fn extents(order: &mut RestoreOrder) -> Result<VecDeque<Extent>, RestoreFailure>
             Some(extent)
                 if extent.path == path
                     && block.offset >= extent.offset + extent.bytes
-                    && end - extent.offset <= 2 * OBJECT_BYTES as u64 =>
+                    && end - extent.offset <= 2 * OBJECT_BYTES_MAX as u64 =>
             {
                 extent.bytes = end - extent.offset;
                 extent.blocks.push((operator, bin, block));

@@ -4,7 +4,8 @@
 //! 1. The sources put the barrier into the stream.
 //! 2. Each stage, once it has the barrier on all inputs, freezes its dirty bins, notes its sources' positions, prepares
 //!    its sink's transaction, forwards the barrier and goes on.
-//! 3. Frozen bins are encoded in slices between batches and handed to the store, many to an object.
+//! 3. Frozen bins are encoded in slices between batches and handed to the store, many to an object. While the store is
+//!    behind, encoding waits for it.
 //! 4. When every stage was at the cut, no bin is frozen and every object is durable, the worker says so.
 //!
 //! # Guarantees
@@ -14,7 +15,10 @@ use std::collections::BTreeSet;
 
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
-use crate::limits::{ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BYTES};
+use crate::limits::{
+    ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BUFFERS_MAX,
+    OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_STORING_MAX,
+};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
@@ -27,12 +31,28 @@ pub(super) struct Snapshotting {
     base: Option<SnapshotId>,
     at_cut: Vec<bool>,
     part: SnapshotPart,
-    /// The object that is being filled, and how much room is made for it at once, in bytes.
+    /// The object that is being filled, and how much room is made for one at once, in bytes.
     object: Vec<u8>,
     room: usize,
+    object_bytes_min: usize,
     n_objects: u32,
+    /// What has been handed to the store, in bytes.
+    n_bytes: usize,
+    /// Keys that had to be saved.
+    n_saved: usize,
     /// Objects that are not durable yet.
     storing: BTreeSet<String>,
+}
+
+/// What a slice of encoding came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slice {
+    /// Something was encoded.
+    Encoded,
+    /// The store is behind.
+    Waits,
+    /// Nothing is left of what was at the cut.
+    Empty,
 }
 
 impl Worker {
@@ -50,7 +70,10 @@ impl Worker {
             part: SnapshotPart { id, ..SnapshotPart::default() },
             object: Vec::new(),
             room: self.object_bytes + self.object_bytes / 8,
+            object_bytes_min: self.port.object_bytes_min(),
             n_objects: 0,
+            n_bytes: 0,
+            n_saved: 0,
             storing: BTreeSet::new(),
         });
         let barrier = Control::Barrier(Barrier::Snapshot(id));
@@ -128,8 +151,8 @@ impl Worker {
                 self.report(Fact::SnapshotFailed { id, reason });
                 Ok(true)
             }
-            Ok(encoded_bytes) => {
-                let is_encoded = encoded_bytes == 0 && task.at_cut.iter().all(|at_cut| *at_cut);
+            Ok(slice) => {
+                let is_encoded = slice == Slice::Empty && task.at_cut.iter().all(|at_cut| *at_cut);
                 if is_encoded && !task.object.is_empty() {
                     self.store_object(&mut task);
                 }
@@ -138,13 +161,24 @@ impl Worker {
                 } else {
                     self.snapshotting = Some(task);
                 }
-                Ok(encoded_bytes > 0)
+                Ok(slice == Slice::Encoded)
             }
         }
     }
 
-    fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<usize, String> {
-        let (mut n_bytes, mut n_bytes_max) = (0, self.port.slice_bytes());
+    fn encode_slice(&mut self, task: &mut Snapshotting) -> Result<Slice, String> {
+        // Before anything waits for the store: keys that are saved are why it should not.
+        let n_saved = self.take_n_saved(task);
+        task.n_saved += n_saved;
+        if task.is_object_full() {
+            if !task.may_store() {
+                mark::hit(Mark::StoreBehind);
+                return Ok(Slice::Waits);
+            }
+            self.store_object(task);
+        }
+        let n_bytes_max = self.port.slice_bytes() + n_saved * ENCODE_BYTES_PER_SAVED_KEY;
+        let mut n_bytes = 0;
         for stage in 0..self.stages.len() {
             if !task.at_cut[stage] {
                 continue;
@@ -152,32 +186,42 @@ impl Worker {
             let mut failed = None;
             let mut is_full = false;
             self.stages[stage].visit(&mut |state: &mut dyn AnyState| {
-                n_bytes_max += state.take_n_saved() * ENCODE_BYTES_PER_SAVED_KEY;
                 while !is_full && failed.is_none() {
                     match state.encode_next() {
                         Ok(None) => break,
                         Ok(Some(encoded)) => {
                             n_bytes += encoded.bytes.len() + ENCODE_BYTES_PER_BIN;
+                            if task.object.capacity() == 0 && encoded.keys > 0 {
+                                task.object = take_buffer(&mut self.buffers, task.room);
+                            }
                             failed = task.add(state.name(), &encoded).err();
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
                     }
-                    is_full = n_bytes >= n_bytes_max.min(ENCODE_SLICE_BYTES_MAX)
-                        || task.object.len() >= OBJECT_BYTES;
+                    is_full = n_bytes >= n_bytes_max.min(ENCODE_SLICE_BYTES_MAX) || task.is_object_full();
                 }
             });
             if let Some(reason) = failed {
                 return Err(reason);
-            }
-            if task.object.len() >= OBJECT_BYTES {
-                self.store_object(task);
             }
             if is_full {
                 mark::hit(Mark::EncodingSliced);
                 break;
             }
         }
-        Ok(n_bytes)
+        if task.is_object_full() && task.may_store() {
+            self.store_object(task);
+        }
+        Ok(if n_bytes > 0 { Slice::Encoded } else { Slice::Empty })
+    }
+
+    /// Keys that had to be saved since this was last asked.
+    fn take_n_saved(&mut self, task: &Snapshotting) -> usize {
+        let mut n_saved = 0;
+        for (stage, _) in self.stages.iter_mut().zip(&task.at_cut).filter(|(_, at_cut)| **at_cut) {
+            stage.visit(&mut |state: &mut dyn AnyState| n_saved += state.take_n_saved());
+        }
+        n_saved
     }
 
     fn store_object(&mut self, task: &mut Snapshotting) {
@@ -186,12 +230,16 @@ impl Worker {
         self.object_bytes =
             if task.n_objects == 0 { bytes.len() } else { self.object_bytes.max(bytes.len()) };
         task.n_objects += 1;
+        task.n_bytes += bytes.len();
         task.storing.insert(path.clone());
         task.part.objects.push(ObjectRef { path: path.clone(), bytes: bytes.len() as u64 });
         self.port.put(path, bytes);
     }
 
-    pub(super) fn stored(&mut self, path: &str, result: Result<(), StoreError>) {
+    pub(super) fn stored(&mut self, path: &str, result: Result<(), StoreError>, buffer: Vec<u8>) {
+        if self.buffers.len() < OBJECT_BUFFERS_MAX && buffer.capacity() > 0 {
+            self.buffers.push(buffer);
+        }
         let Some(task) = &mut self.snapshotting else { return };
         if !task.storing.remove(path) {
             return;
@@ -218,20 +266,34 @@ impl Snapshotting {
             part: SnapshotPart::default(),
             object: Vec::new(),
             room: 0,
+            object_bytes_min: OBJECT_BYTES_MAX,
             n_objects: 0,
+            n_bytes: 0,
+            n_saved: 0,
             storing: BTreeSet::new(),
         }
+    }
+
+    fn is_object_full(&self) -> bool {
+        self.object.len() >= self.object_bytes()
+    }
+
+    /// How large an object is now, in bytes. In steps, so that buffers fit.
+    fn object_bytes(&self) -> usize {
+        let part = (self.n_bytes / OBJECT_PART_OF_SNAPSHOT).next_power_of_two();
+        part.clamp(self.object_bytes_min, OBJECT_BYTES_MAX)
+    }
+
+    /// Whether one more object may be on its way to the store.
+    fn may_store(&self) -> bool {
+        let n_more = self.n_saved * ENCODE_BYTES_PER_SAVED_KEY / self.object_bytes_min;
+        self.storing.len() < OBJECTS_STORING_MAX + n_more
     }
 
     fn add(&mut self, operator: &str, encoded: &EncodedBin) -> Result<(), String> {
         let block = if encoded.keys == 0 {
             None
         } else {
-            if self.object.is_empty() {
-                // Grown by doubling, a large object would be copied while the stream waits; room that is not needed would
-                // be cleared by the kernel meanwhile, a huge page at a time.
-                self.object.reserve(self.room);
-            }
             let sealed = block::seal(&encoded.bytes, &mut self.object)
                 .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;
             Some(BlockRef {
@@ -249,5 +311,17 @@ impl Snapshotting {
             }
         }
         Ok(())
+    }
+}
+
+/// An empty buffer with room for an object. Grown by doubling, a large object would be copied while the stream waits; room
+/// that is not needed would be cleared by the kernel meanwhile, a huge page at a time.
+fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
+    match buffers.pop() {
+        Some(mut buffer) if buffer.capacity() >= room => {
+            buffer.clear();
+            buffer
+        }
+        _ => Vec::with_capacity(room),
     }
 }

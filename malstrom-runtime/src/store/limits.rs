@@ -4,3 +4,5 @@
 pub(super) const LISTED_OBJECTS_MAX: usize = 1 << 22;
 /// Folders remembered as durable by a local store; past it they are made durable once more.
 pub(super) const DURABLE_FOLDERS_MAX: usize = 1 << 12;
+/// Objects that a local store writes at once: while one waits for the disk, another is copied.
+pub(super) const WRITERS_MAX: usize = 2;

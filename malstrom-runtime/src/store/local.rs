@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use malstrom_core::ports::{ObjectInfo, SendFuture, SnapshotStore, StoreError};
 use object_store::local::LocalFileSystem;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::limits::DURABLE_FOLDERS_MAX;
+use super::limits::{DURABLE_FOLDERS_MAX, WRITERS_MAX};
 use super::lock::LOCK_FILE;
 use super::objects::ObjectSnapshotStore;
 use super::{OpenError, path};
@@ -33,6 +34,9 @@ pub struct LocalStore {
     disk: LocalFileSystem,
     folder: Arc<PathBuf>,
     durable_folders: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Objects are written by threads that share the cores with the workers: each more of them may keep a worker from its
+    /// core for a slice of the scheduler's.
+    writers: Arc<Semaphore>,
 }
 
 impl LocalStore {
@@ -55,6 +59,7 @@ impl LocalStore {
             disk,
             folder: Arc::new(folder),
             durable_folders: Arc::default(),
+            writers: Arc::new(Semaphore::new(WRITERS_MAX)),
         })
     }
 
@@ -107,7 +112,18 @@ impl SnapshotStore for LocalStore {
         Box::pin(async move {
             refuse_lock_file("put", path)?;
             self.prepare(path).await?;
+            // Nobody closes it.
+            let _permit = self.writers.acquire().await;
             self.objects.put(path, bytes).await
+        })
+    }
+
+    fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            refuse_lock_file("put", path)?;
+            self.prepare(path).await?;
+            let _permit = self.writers.acquire().await;
+            self.objects.put_lent(path, bytes).await
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use malstrom_core::ports::{ObjectInfo, SendFuture, SnapshotStore, StoreError};
 use object_store::path::Path;
@@ -134,6 +135,15 @@ impl SnapshotStore for ObjectSnapshotStore {
         })
     }
 
+    fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let key = self.key("put", path)?;
+            let payload = PutPayload::from(Bytes::from_owner(Lent(bytes)));
+            let answer = self.objects.put(&key, payload).await;
+            answer.map(drop).map_err(|error| failed("put", path, &error))
+        })
+    }
+
     fn get<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<Vec<u8>, StoreError>> {
         Box::pin(self.read(path, None))
     }
@@ -159,6 +169,15 @@ impl SnapshotStore for ObjectSnapshotStore {
                 Err(error) => Err(failed("delete", path, &error)),
             }
         })
+    }
+}
+
+/// Bytes that somebody wants back.
+struct Lent(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

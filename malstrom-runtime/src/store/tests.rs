@@ -44,6 +44,7 @@ macro_rules! conformance {
         super::conformance!($over:
             an_object_is_created_once,
             a_put_replaces,
+            lent_bytes_are_stored_whatever_becomes_of_them,
             an_empty_object_is_an_object,
             what_is_missing_is_not_found,
             a_range_ends_with_the_object,
@@ -67,6 +68,19 @@ fn an_object_is_created_once(store: Store) {
         let second = store.put_new("log/1", b"second".to_vec()).await;
         assert!(matches!(second, Err(StoreError::Exists { path }) if path == "log/1"));
         assert_eq!(store.get("log/1").await.unwrap(), b"first");
+    });
+}
+
+fn lent_bytes_are_stored_whatever_becomes_of_them(store: Store) {
+    run(async {
+        let mut bytes = Arc::new(b"lent".to_vec());
+        store.put_lent("a", bytes.clone()).await.unwrap();
+        // A store that still holds them does not see the change.
+        Arc::make_mut(&mut bytes).fill(0);
+        assert_eq!(store.get("a").await.unwrap(), b"lent");
+        store.put_lent("a", Arc::new(b"another".to_vec())).await.unwrap();
+        assert_eq!(store.get("a").await.unwrap(), b"another");
+        assert!(store.put_lent("", bytes).await.is_err());
     });
 }
 
@@ -260,6 +274,17 @@ fn clones_of_a_store_in_memory_share_their_objects() {
     let store = MemoryStore::default();
     run(store.clone().put_new("a", vec![1])).unwrap();
     assert_eq!(run(store.get("a")).unwrap(), [1]);
+}
+
+#[test]
+fn a_local_store_gives_back_what_it_was_lent() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(folder.path()).unwrap();
+    let bytes = Arc::new(vec![7; 100_000]);
+    let at = bytes.as_ptr();
+    run(store.put_lent("a", bytes.clone())).unwrap();
+    let back = Arc::into_inner(bytes).unwrap();
+    assert_eq!(back.as_ptr(), at);
 }
 
 #[test]

@@ -48,8 +48,10 @@ impl WorkerPort for ThreadPort {
     fn put(&mut self, path: String, bytes: Vec<u8>) {
         let (store, own) = (self.store.clone(), self.own.clone());
         self.io.spawn(async move {
-            let result = store.put(&path, bytes).await;
-            own.tell(ToWorker::Stored { path, result });
+            let bytes = Arc::new(bytes);
+            let result = store.put_lent(&path, bytes.clone()).await;
+            let buffer = Arc::into_inner(bytes).unwrap_or_default();
+            own.tell(ToWorker::Stored { path, result, buffer });
         });
     }
 

@@ -211,8 +211,8 @@ impl WorkerPort for RigPort {
     fn put(&mut self, path: String, bytes: Vec<u8>) {
         let mut net = self.net.borrow_mut();
         net.n_acts += 1;
-        net.objects.insert(path.clone(), bytes);
-        net.send(Link::Store(self.me), ToWorker::Stored { path, result: Ok(()) });
+        net.objects.insert(path.clone(), bytes.clone());
+        net.send(Link::Store(self.me), ToWorker::Stored { path, result: Ok(()), buffer: bytes });
     }
 
     fn get(&mut self, path: String, offset: u64, bytes: u64) {

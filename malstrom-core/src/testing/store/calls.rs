@@ -193,7 +193,12 @@ impl Shared {
             Some(Caller::Worker { actor }) => {
                 let message = match (&call.ask, answer) {
                     (Ask::Put(path, _), answer) => {
-                        Some(ToWorker::Stored { path: path.clone(), result: answer.map(drop) })
+                        Some(ToWorker::Stored {
+                            path: path.clone(),
+                            result: answer.map(drop),
+                            // As a buffer that was used before, whose bytes must not be seen again.
+                            buffer: vec![0xff; 64],
+                        })
                     }
                     (Ask::GetRange(path, offset, _), Ok(Answer::Bytes(bytes))) => {
                         Some(ToWorker::Read { path: path.clone(), offset: *offset, result: Ok(bytes) })
