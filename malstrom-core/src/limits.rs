@@ -44,9 +44,10 @@ pub const OBJECT_BYTES_MAX: usize = 8 << 20;
 pub const OBJECT_PART_OF_SNAPSHOT: usize = 32;
 /// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled.
 pub const OBJECT_BUFFERS_MAX: usize = 2;
-/// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills. Keys
-/// that are saved meanwhile take memory and time too, so there may be more of them: [`ENCODE_BYTES_PER_SAVED_KEY`] for each.
-pub const OBJECTS_STORING_MAX: usize = 1;
+/// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills, if
+/// the store does not say otherwise: enough for one that is far away. Keys that are saved meanwhile take memory and time
+/// too, so there may be more of them: [`ENCODE_BYTES_PER_SAVED_KEY`] for each.
+pub const OBJECTS_STORING_MAX: usize = 8;
 /// Bytes a block of one bin may have once it is unpacked.
 pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.

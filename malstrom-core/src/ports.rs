@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::coordinator::JobEvent;
 use crate::exchange::{Decoder, ParcelReceiver, ParcelSender};
 use crate::ids::{EdgeId, Generation, WorkerId};
-use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES_MIN};
+use crate::limits::{ENCODE_SLICE_BYTES, OBJECT_BYTES_MIN, OBJECTS_STORING_MAX};
 use crate::worker::messages::{Command, Mail, Report, ToWorker};
 
 /// Nanoseconds on a clock that never goes back. The clocks of all workers agree, also those of a later process of the job,
@@ -71,6 +71,10 @@ pub trait WorkerPort {
     /// Encoded state that goes to the store as one object, in bytes, at least; see [`OBJECT_BYTES_MIN`].
     fn object_bytes_min(&self) -> usize {
         OBJECT_BYTES_MIN
+    }
+    /// Objects of this worker that are on their way to the store at once; see [`OBJECTS_STORING_MAX`].
+    fn objects_storing_max(&self) -> usize {
+        OBJECTS_STORING_MAX
     }
 }
 
@@ -162,6 +166,11 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
     /// them has let go of them when it answers. Without an implementation of its own it puts a copy.
     fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {
         self.put(path, Arc::unwrap_or_clone(bytes))
+    }
+    /// Objects that it is worth giving to the store at once, by one worker. Each takes memory until it is written, so a
+    /// store that is near asks for few.
+    fn puts_at_once(&self) -> usize {
+        OBJECTS_STORING_MAX
     }
     /// Reads an object.
     fn get<'a>(&'a self, path: &'a str) -> SendFuture<'a, Result<Vec<u8>, StoreError>>;

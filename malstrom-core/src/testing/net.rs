@@ -24,9 +24,9 @@ use crate::worker::messages::{Command, Mail, Report, ToWorker};
 use super::clock::Gate;
 use std::sync::Arc;
 
-/// Time after the last fault in which its effects may still be felt.
 /// Bytes of an object where slices are small.
 const SMALL_OBJECT_BYTES: usize = 400;
+/// Time after the last fault in which its effects may still be felt.
 const SETTLED_AFTER: Duration = Duration::from_secs(8);
 const LINK_COMMAND: u8 = 0;
 const LINK_REPORT: u8 = 1;
@@ -273,6 +273,10 @@ impl WorkerPort for SimPort {
 
     fn slice_bytes(&self) -> usize {
         self.net.borrow().slice_bytes
+    }
+
+    fn objects_storing_max(&self) -> usize {
+        1
     }
 
     /// Where slices are small, objects are as well: a few bins of such a job.

@@ -17,7 +17,7 @@ use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
 use crate::limits::{
     ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BUFFERS_MAX,
-    OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_STORING_MAX,
+    OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT,
 };
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
@@ -35,6 +35,7 @@ pub(super) struct Snapshotting {
     object: Vec<u8>,
     room: usize,
     object_bytes_min: usize,
+    objects_storing_max: usize,
     n_objects: u32,
     /// What has been handed to the store, in bytes.
     n_bytes: usize,
@@ -71,6 +72,7 @@ impl Worker {
             object: Vec::new(),
             room: self.object_bytes + self.object_bytes / 8,
             object_bytes_min: self.port.object_bytes_min(),
+            objects_storing_max: self.port.objects_storing_max(),
             n_objects: 0,
             n_bytes: 0,
             n_saved: 0,
@@ -267,6 +269,7 @@ impl Snapshotting {
             object: Vec::new(),
             room: 0,
             object_bytes_min: OBJECT_BYTES_MAX,
+            objects_storing_max: 1,
             n_objects: 0,
             n_bytes: 0,
             n_saved: 0,
@@ -287,7 +290,7 @@ impl Snapshotting {
     /// Whether one more object may be on its way to the store.
     fn may_store(&self) -> bool {
         let n_more = self.n_saved * ENCODE_BYTES_PER_SAVED_KEY / self.object_bytes_min;
-        self.storing.len() < OBJECTS_STORING_MAX + n_more
+        self.storing.len() < self.objects_storing_max + n_more
     }
 
     fn add(&mut self, operator: &str, encoded: &EncodedBin) -> Result<(), String> {

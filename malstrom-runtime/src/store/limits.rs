@@ -6,3 +6,5 @@ pub(super) const LISTED_OBJECTS_MAX: usize = 1 << 22;
 pub(super) const DURABLE_FOLDERS_MAX: usize = 1 << 12;
 /// Objects that a local store writes at once: while one waits for the disk, another is copied.
 pub(super) const WRITERS_MAX: usize = 2;
+/// Objects of one worker that are on their way to a disk, beside the one that it fills.
+pub(super) const PUTS_AT_ONCE: usize = 1;

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::limits::{DURABLE_FOLDERS_MAX, WRITERS_MAX};
+use super::limits::{DURABLE_FOLDERS_MAX, PUTS_AT_ONCE, WRITERS_MAX};
 use super::lock::LOCK_FILE;
 use super::objects::ObjectSnapshotStore;
 use super::{OpenError, path};
@@ -116,6 +116,10 @@ impl SnapshotStore for LocalStore {
             let _permit = self.writers.acquire().await;
             self.objects.put(path, bytes).await
         })
+    }
+
+    fn puts_at_once(&self) -> usize {
+        PUTS_AT_ONCE
     }
 
     fn put_lent<'a>(&'a self, path: &'a str, bytes: Arc<Vec<u8>>) -> SendFuture<'a, Result<(), StoreError>> {

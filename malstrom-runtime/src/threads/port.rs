@@ -55,6 +55,10 @@ impl WorkerPort for ThreadPort {
         });
     }
 
+    fn objects_storing_max(&self) -> usize {
+        self.store.puts_at_once()
+    }
+
     fn get(&mut self, path: String, offset: u64, bytes: u64) {
         let (store, own) = (self.store.clone(), self.own.clone());
         self.io.spawn(async move {
