@@ -8,6 +8,8 @@ pub const BATCH_RECORDS: usize = 1024;
 pub const CHANNEL_MESSAGES_MAX: usize = 16;
 /// Records a source stage emits between two looks at its outlet.
 pub const SOURCE_READ_RECORDS: usize = 1024;
+/// The same at least, where each of them makes many: a stage asks its source for as many as make about one batch.
+pub const SOURCE_READ_RECORDS_MIN: usize = 16;
 /// How long a stage whose rate is limited may make up for what did not pass in time.
 pub const RATE_BURST: Duration = Duration::from_millis(20);
 /// How long a source has nothing before it is idle, and left out of the merge of watermarks.

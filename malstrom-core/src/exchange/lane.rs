@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::{AnyBatch, Batch, Data, Parcel, ParcelReceiver, ParcelSender};
 #[cfg(debug_assertions)]
 use crate::element::Grammar;
-use crate::element::{Control, Record};
+use crate::element::{Control, Record, Timestamp};
 use crate::limits::{BATCH_RECORDS, CHANNEL_MESSAGES_MAX};
 use crate::mutant::{self, Mutant};
 
@@ -131,7 +131,9 @@ pub(crate) fn drain_all<T>(lanes: &mut [Lane<T>]) -> bool {
 /// by what one input batch makes: a stage with anything waiting does not read.
 pub(crate) struct Lane<T> {
     channel: Box<dyn Transmit<T>>,
-    building: Box<Batch<T>>,
+    /// Not in a box of its own, and what its last record's time was beside it: a record finds both at once.
+    building: Batch<T>,
+    time: Timestamp,
     waiting: VecDeque<Message<T>>,
     batch_records: usize,
     /// What is put into a channel is what every stage and every transport relies on, so its order is checked here.
@@ -144,7 +146,8 @@ impl<T> Lane<T> {
         Self {
             batch_records: channel.batch_records(),
             channel,
-            building: Box::default(),
+            building: Batch::default(),
+            time: Timestamp::MIN,
             waiting: VecDeque::new(),
             #[cfg(debug_assertions)]
             grammar: Grammar::default(),
@@ -153,7 +156,11 @@ impl<T> Lane<T> {
 
     #[inline(always)]
     pub(crate) fn push(&mut self, record: Record<T>) {
-        self.building.push(record);
+        if record.time != self.time || self.building.is_empty() {
+            self.time = record.time;
+            self.building.begin_run(record.time);
+        }
+        self.building.push_in_run(record.value);
         if self.building.len() >= self.batch_records {
             self.flush();
         }
@@ -163,9 +170,9 @@ impl<T> Lane<T> {
     #[inline(never)]
     pub(crate) fn flush(&mut self) {
         if !self.building.is_empty() {
-            let next = self.channel.recycled().unwrap_or_default();
-            debug_assert!(next.is_empty(), "a batch is returned empty");
-            let batch = std::mem::replace(&mut self.building, next);
+            let mut batch = self.channel.recycled().unwrap_or_default();
+            debug_assert!(batch.is_empty(), "a batch is returned empty");
+            std::mem::swap(&mut *batch, &mut self.building);
             self.send(Message::Batch(batch));
         }
     }

@@ -36,8 +36,15 @@ impl<T> Batch<T> {
         self.values.push(record.value);
     }
 
+    /// Adds a value that has the time of the run begun last.
+    #[inline(always)]
+    pub(super) fn push_in_run(&mut self, value: T) {
+        self.values.push(value);
+    }
+
+    /// What is added from here on has this time.
     #[cold]
-    fn begin_run(&mut self, time: Timestamp) {
+    pub(super) fn begin_run(&mut self, time: Timestamp) {
         let start = u32::try_from(self.values.len()).expect("a batch has fewer than 2^32 records");
         self.times.push((time, start));
     }

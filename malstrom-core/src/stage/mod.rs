@@ -32,7 +32,7 @@ use std::panic::Location;
 
 use crate::element::{Barrier, Control, Record, Timestamp};
 use crate::ids::{Bin, SnapshotId};
-use crate::limits::SOURCE_READ_RECORDS;
+use crate::limits::{BATCH_RECORDS, SOURCE_READ_RECORDS, SOURCE_READ_RECORDS_MIN};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Operator};
@@ -464,6 +464,9 @@ pub(crate) struct Stage<P, O> {
     /// What the operators were told. For them event time never goes back, even where a source's promise does.
     watermark: Timestamp,
     reads_since_flush: u32,
+    /// Records that a source is to give at most: as many as make about one batch behind the operators. A line has many words,
+    /// and what it makes beyond a batch waits for its turn and drives out of the cache what the next stage will touch.
+    n_records_max: usize,
     opened_at: &'static Location<'static>,
 }
 
@@ -482,6 +485,7 @@ impl<P, O> Stage<P, O> {
             deferred: None,
             watermark: Timestamp::MIN,
             reads_since_flush: 0,
+            n_records_max: SOURCE_READ_RECORDS,
             opened_at,
         }
     }
@@ -504,9 +508,15 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
             return self.control(control);
         }
         let wake_at = self.tick(cx.now)?;
-        let pulled = self.emit(|pipe, out| pipe.pull(cx, out))?;
+        let cx = PullContext { n_records_max: cx.n_records_max.min(self.n_records_max), ..*cx };
+        let (pulled, n_made) = self.emit(|pipe, out| (pipe.pull(&cx, out), out.n_records))?;
         match pulled? {
             Pulled::Worked => {
+                if n_made > 2 * BATCH_RECORDS {
+                    self.n_records_max = (self.n_records_max / 2).max(SOURCE_READ_RECORDS_MIN);
+                } else if n_made < BATCH_RECORDS / 2 && self.n_records_max < SOURCE_READ_RECORDS {
+                    self.n_records_max *= 2;
+                }
                 self.reads_since_flush += 1;
                 if self.reads_since_flush >= crate::limits::FLUSH_AFTER_READS {
                     self.flush()?;

@@ -1,3 +1,6 @@
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::*;
 use crate::exchange::{Lane, Message, Receive, local_channel};
 use crate::ids::RouteVersion;
@@ -120,4 +123,48 @@ fn the_end_waits_until_the_last_watermark_is_told() {
     assert_eq!(turns, [Turn::Busy, Turn::Busy, Turn::Busy, Turn::Quiet(None)]);
     assert!(stage.is_done());
     assert_eq!(received(&mut behind), (vec![101, 102, 103], vec![watermark(i64::MAX), Control::End]));
+}
+
+/// Makes as many of each record it is asked for as it is told, and notes for how many it was asked.
+struct Expanding {
+    n_of_each: Rc<Cell<usize>>,
+    n_asked: Rc<Cell<usize>>,
+}
+
+impl Pipe for Expanding {
+    type Item = u32;
+
+    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<u32>) -> Result<Pulled, StageError> {
+        self.n_asked.set(cx.n_records_max);
+        (0..cx.n_records_max * self.n_of_each.get()).for_each(|_| out.emit(Record::new(0)));
+        Ok(Pulled::Worked)
+    }
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self
+    }
+}
+
+impl Inlet for Expanding {}
+
+#[test]
+fn a_source_is_asked_for_as_many_records_as_make_about_a_batch() {
+    let (n_of_each, n_asked) = (Rc::new(Cell::new(10)), Rc::new(Cell::new(0)));
+    let (to, mut behind) = local_channel();
+    let pipe = Expanding { n_of_each: n_of_each.clone(), n_asked: n_asked.clone() };
+    let mut stage = Stage::new(pipe, Single(Lane::new(to)), Location::caller());
+    let mut asked_at_last = |n: usize| {
+        n_of_each.set(n);
+        for _ in 0..20 {
+            while turn(&mut stage) == Turn::Blocked {
+                received(&mut behind);
+            }
+            received(&mut behind);
+        }
+        n_asked.get()
+    };
+    assert_eq!(asked_at_last(1), SOURCE_READ_RECORDS);
+    assert_eq!(asked_at_last(10), SOURCE_READ_RECORDS / 8);
+    assert_eq!(asked_at_last(1000), SOURCE_READ_RECORDS_MIN);
+    assert_eq!(asked_at_last(0), SOURCE_READ_RECORDS);
 }

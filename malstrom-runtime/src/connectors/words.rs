@@ -81,17 +81,18 @@ impl Iterator for IntoWords {
 
 impl std::iter::FusedIterator for IntoWords {}
 
-/// The bytes from `start` to `end` as a key. A short one is cut from 16 bytes read at once, before or behind it in the
-/// line, so that its length decides no branch: it would be mispredicted for every other word.
+/// The bytes from `start` to `end` as a key. A short one is cut from 16 bytes read at once, of which it is the first or, near
+/// the end of the line, a later part: neither its length nor its place decides a branch, which would be mispredicted for
+/// many words.
 #[inline]
 fn key(bytes: &[u8], start: usize, end: usize) -> KeyBytes {
     let len = end - start;
-    if len <= KeyBytes::INLINE_BYTES_MAX {
-        if let Some(window) = bytes[start..].first_chunk::<16>() {
-            return KeyBytes::from_first(u128::from_le_bytes(*window), len);
-        }
-        if let Some(window) = bytes[..end].last_chunk::<16>() {
-            return KeyBytes::from_first(u128::from_le_bytes(*window) >> (8 * (16 - len)), len);
+    if len <= KeyBytes::INLINE_BYTES_MAX
+        && let Some(last) = bytes.len().checked_sub(16)
+    {
+        let from = start.min(last);
+        if let Some(window) = bytes[from..].first_chunk::<16>() {
+            return KeyBytes::from_first(u128::from_le_bytes(*window) >> (8 * (start - from)), len);
         }
     }
     KeyBytes::from(&bytes[start..end])
@@ -131,39 +132,50 @@ const LANE_BYTES: usize = 8;
 fn spaces(block: &[u8]) -> u64 {
     let n = block.len();
     debug_assert!(n <= BLOCK_BYTES);
-    let mut bits = if n < BLOCK_BYTES { u64::MAX << n } else { 0 };
+    let behind = if n < BLOCK_BYTES { u64::MAX << n } else { 0 };
+    let mut found = Spaces::default();
     let (lanes, rest) = block.as_chunks::<LANE_BYTES>();
     for (at, lane) in lanes.iter().enumerate() {
-        bits |= spaces_in_lane(u64::from_le_bytes(*lane)) << (at * LANE_BYTES);
+        found.add(u64::from_le_bytes(*lane), at * LANE_BYTES);
     }
     if !rest.is_empty() {
         match block.last_chunk::<LANE_BYTES>() {
-            Some(last) => bits |= spaces_in_lane(u64::from_le_bytes(*last)) << (n - LANE_BYTES),
-            None => {
-                let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                bits |= spaces_in_lane(word);
-            }
+            Some(last) => found.add(u64::from_le_bytes(*last), n - LANE_BYTES),
+            // What is not there is no white space.
+            None => found.add(rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte)), 0),
         }
     }
-    bits
+    behind | if found.is_other == 0 { found.bits } else { spaces_one_by_one(block) }
 }
 
-/// A bit for each byte of the word, set where ASCII white space is: 9, 10, 12, 13 and 32.
-#[inline]
-fn spaces_in_lane(bytes: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const LOW: u64 = 0x7f * ONES;
-    // All sums stay within their byte, because its top bit is left out; in each result only the top bits mean something.
-    let low = bytes & LOW;
-    let is_other_than = |byte: u64| {
-        let differs = bytes ^ (byte * ONES);
-        ((differs & LOW) + LOW) | differs
-    };
-    let is_at_least = |byte: u64| low + (0x80 - byte) * ONES;
-    let is_control = is_at_least(9) & !is_at_least(14) & !bytes & is_other_than(11);
-    let is_space = (is_control | !is_other_than(32)) & !LOW;
-    // Gathers the top bits into one byte.
-    (is_space >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+/// What is found in a block: where bytes up to the blank are, and whether any of them is not the blank. Of these only
+/// some are white space, but they are so rare in text that it is cheaper to look at their block again.
+#[derive(Default)]
+struct Spaces {
+    bits: u64,
+    is_other: u64,
+}
+
+impl Spaces {
+    /// Looks at eight bytes that begin at `at`.
+    #[inline]
+    fn add(&mut self, bytes: u64, at: usize) {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGH: u64 = 0x80 * ONES;
+        // Both terms stay within their byte, because its top bit is left out. Only the top bits mean something.
+        let is_greater = ((bytes & !HIGH) + (0x7f - b' ' as u64) * ONES) | bytes;
+        let is_space = !is_greater & HIGH;
+        // Of the numbers up to 32 that one alone has this bit, which is moved to the top.
+        self.is_other |= is_space & !(bytes << 2);
+        // Gathers the top bits into one byte.
+        self.bits |= ((is_space >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << at;
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn spaces_one_by_one(block: &[u8]) -> u64 {
+    block.iter().rev().fold(0, |bits, byte| bits << 1 | u64::from(byte.is_ascii_whitespace()))
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl<K, S> BinTable<K, S> {
 
     /// The entry of a key; if there is none, one with the state that `init` makes. `rehash` gives the hash of a key,
     /// the same as was given when it was inserted; it is called when the table grows.
-    #[inline]
+    #[inline(always)]
     pub fn get_or_insert_with(
         &mut self,
         hash: u64,
@@ -176,7 +176,7 @@ impl<K, S> BinTable<K, S> {
     }
 
     /// As [`get_or_insert_with`](Self::get_or_insert_with), but with a key that is cloned only if it is not there yet.
-    #[inline]
+    #[inline(always)]
     pub fn get_or_insert_clone(
         &mut self,
         hash: u64,

@@ -23,7 +23,7 @@ impl<K, S> BinTable<K, S> {
     }
 
     /// Finds a taken slot whose tag fits the hash and whose key satisfies `eq`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn locate(&self, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<Place> {
         let mut chunk = self.home(hash);
         let wanted = tag(hash) * ONES;
