@@ -181,6 +181,7 @@ impl<K: 'static, V: 'static> Pipe for KeyedInbox<K, V> {
         }
         if self.floor > Timestamp::MIN
             && self.early.is_empty()
+            && (!mutant::is(Mutant::NewcomerEager) || self.missing.is_empty() && self.complete.is_empty())
             && let Some(time) = self.reach_floor()
         {
             return Ok(Pulled::Control(Control::Watermark(time)));
