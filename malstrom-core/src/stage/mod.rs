@@ -9,9 +9,12 @@ mod assigned;
 mod batching;
 mod inbox;
 mod informed;
+mod inlet;
 mod keyed_inbox;
 mod limited;
+mod outlet;
 mod outlets;
+mod pipe;
 mod sinks;
 mod source;
 
@@ -19,8 +22,11 @@ pub use assigned::Assigned;
 pub use batching::Batching;
 pub use inbox::Inbox;
 pub(crate) use inbox::pull_from;
+pub use inlet::{AnySource, Arrivals, Inlet, OpenError};
 pub use keyed_inbox::KeyedInbox;
 pub use limited::Limited;
+pub use outlet::{AnySink, Outlet};
+pub use pipe::{Pipe, PullContext, Pulled, Then};
 pub use sinks::{PlainSink, Transactions};
 pub use source::SourceInlet;
 
@@ -30,14 +36,16 @@ pub(crate) use outlets::{FanOut, Fork, Single, Split};
 
 use std::panic::Location;
 
-use crate::element::{Barrier, Control, Record, Timestamp};
-use crate::ids::{Bin, SnapshotId};
+use pipe::Counted;
+
+use crate::element::{Barrier, Control, Timestamp};
+use crate::ids::Bin;
 use crate::limits::{BATCH_RECORDS, SOURCE_READ_RECORDS, SOURCE_READ_RECORDS_MIN};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
-use crate::operators::{BoxError, Emit, Operator};
+use crate::operators::BoxError;
 use crate::ports::{Nanos, WorkerPort};
-use crate::snapshot::{OperatorKind, RouteTable};
+use crate::snapshot::RouteTable;
 use crate::state::StateVisitor;
 use crate::worker::messages::BinMove;
 
@@ -50,371 +58,6 @@ pub struct StageError {
     /// What it said.
     #[source]
     pub error: BoxError,
-}
-
-/// The part of a stage that has been built so far: something that can be asked for records, and puts what it makes
-/// into an [`Emit`].
-pub trait Pipe: 'static {
-    /// What it makes.
-    type Item: 'static;
-
-    /// Works on at most one batch.
-    ///
-    /// # Errors
-    /// What a source says.
-    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<Self::Item>) -> Result<Pulled, StageError>;
-
-    /// Tells the operators that event time has come so far, one after the other; whether all are done with it. If not,
-    /// it is to be called again with the same time.
-    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Self::Item>) -> bool {
-        let _ = (time, out);
-        true
-    }
-
-    /// Tells all operators the time on the worker's clock; when they want to be told again at the latest.
-    #[inline]
-    fn tick(&mut self, now: Nanos, out: &mut impl Emit<Self::Item>) -> Option<Nanos> {
-        let _ = (now, out);
-        None
-    }
-
-    /// Has all operators pass on what they hold back.
-    #[inline]
-    fn flush(&mut self, out: &mut impl Emit<Self::Item>) {
-        let _ = out;
-    }
-
-    /// Tells all operators that the stream has ended.
-    fn end(&mut self, out: &mut impl Emit<Self::Item>) {
-        let _ = out;
-    }
-
-    /// Where the stage begins.
-    fn inlet(&mut self) -> &mut dyn Inlet;
-
-    /// From now on there are the workers 0 to `n_workers - 1`: opens channels from those that are new, and drops those from
-    /// workers that are gone.
-    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        self.inlet().connect(n_workers, port);
-    }
-
-    /// What holds behind the barrier of a route that has been passed on. See [`Inlet::rerouted`].
-    fn promised(&mut self) -> Option<Timestamp> {
-        self.inlet().rerouted()
-    }
-
-    /// Shows the keyed state of all operators, in order.
-    fn visit(&mut self, visitor: &mut dyn StateVisitor) {
-        let _ = visitor;
-    }
-}
-
-/// What a pull is told.
-#[derive(Clone, Copy, Debug)]
-pub struct PullContext {
-    /// The time now.
-    pub now: Nanos,
-    /// Records that a source is to give at most; without any, only what is not a record. An inbox gives a batch or none.
-    pub n_records_max: usize,
-}
-
-impl PullContext {
-    /// A pull that nothing limits but the usual.
-    pub(crate) fn at(now: Nanos) -> Self {
-        Self { now, n_records_max: SOURCE_READ_RECORDS }
-    }
-}
-
-/// What a pull came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pulled {
-    /// Records were worked on.
-    Worked,
-    /// There is nothing now; ask again at this time at the latest, if one is named.
-    Dry(Option<Nanos>),
-    /// This control is due before anything else.
-    Control(Control),
-}
-
-/// A pipe with one more operator behind it.
-#[derive(Debug)]
-pub struct Then<P, Op> {
-    pipe: P,
-    operator: Op,
-    /// The watermark that the operator is done with.
-    told: Timestamp,
-}
-
-impl<P, Op> Then<P, Op> {
-    pub(crate) fn new(pipe: P, operator: Op) -> Self {
-        Self { pipe, operator, told: Timestamp::MIN }
-    }
-}
-
-impl<P: Pipe, Op: Operator<P::Item, Out: 'static>> Pipe for Then<P, Op> {
-    type Item = Op::Out;
-
-    #[inline]
-    fn pull(&mut self, cx: &PullContext, out: &mut impl Emit<Op::Out>) -> Result<Pulled, StageError> {
-        self.pipe.pull(cx, &mut Link { operator: &mut self.operator, out })
-    }
-
-    fn watermark(&mut self, time: Timestamp, out: &mut impl Emit<Op::Out>) -> bool {
-        if !self.pipe.watermark(time, &mut Link { operator: &mut self.operator, out }) {
-            return false;
-        }
-        if time > self.told {
-            if !self.operator.advance(time, out) {
-                return false;
-            }
-            self.told = time;
-        }
-        true
-    }
-
-    #[inline]
-    fn tick(&mut self, now: Nanos, out: &mut impl Emit<Op::Out>) -> Option<Nanos> {
-        let before = self.pipe.tick(now, &mut Link { operator: &mut self.operator, out });
-        earliest(before, self.operator.on_time(now, out))
-    }
-
-    #[inline]
-    fn flush(&mut self, out: &mut impl Emit<Op::Out>) {
-        self.pipe.flush(&mut Link { operator: &mut self.operator, out });
-        self.operator.on_flush(out);
-    }
-
-    fn end(&mut self, out: &mut impl Emit<Op::Out>) {
-        self.pipe.end(&mut Link { operator: &mut self.operator, out });
-        self.operator.on_end(out);
-    }
-
-    fn inlet(&mut self) -> &mut dyn Inlet {
-        self.pipe.inlet()
-    }
-
-    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        self.pipe.connect(n_workers, port);
-    }
-
-    fn promised(&mut self) -> Option<Timestamp> {
-        self.pipe.promised()
-    }
-
-    fn visit(&mut self, visitor: &mut dyn StateVisitor) {
-        self.pipe.visit(visitor);
-        self.operator.visit(visitor);
-    }
-}
-
-/// An operator as the place where the one before it puts its records.
-struct Link<'a, Op, E> {
-    operator: &'a mut Op,
-    out: &'a mut E,
-}
-
-impl<In, Op: Operator<In>, E: Emit<Op::Out>> Emit<In> for Link<'_, Op, E> {
-    #[inline(always)]
-    fn emit(&mut self, record: Record<In>) {
-        self.operator.process(record, self.out);
-    }
-
-    #[inline(always)]
-    fn hint(&mut self, upcoming: &In) {
-        self.operator.hint(upcoming);
-    }
-}
-
-/// Counts what passes, in a variable of whoever asks for it and so in a register.
-struct Counted<'a, E> {
-    out: &'a mut E,
-    n_records: usize,
-}
-
-impl<'a, E> Counted<'a, E> {
-    fn new(out: &'a mut E) -> Self {
-        Self { out, n_records: 0 }
-    }
-}
-
-impl<T, E: Emit<T>> Emit<T> for Counted<'_, E> {
-    #[inline(always)]
-    fn emit(&mut self, record: Record<T>) {
-        self.n_records += 1;
-        self.out.emit(record);
-    }
-
-    #[inline(always)]
-    fn hint(&mut self, upcoming: &T) {
-        self.out.hint(upcoming);
-    }
-}
-
-/// Where a stage begins, as its worker sees it.
-pub trait Inlet {
-    /// From now on there are the workers 0 to `n_workers - 1`: opens channels from those that are new, and drops those from
-    /// workers that are gone.
-    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        let _ = (n_workers, port);
-    }
-
-    /// The source, if the stage begins with one.
-    fn source(&mut self) -> Option<&mut dyn AnySource> {
-        None
-    }
-
-    /// The stage has passed on the barrier of a route, behind which every promise is made anew. Gives the watermark that
-    /// holds already; an inlet that must hear from others first gives none and announces it later.
-    fn rerouted(&mut self) -> Option<Timestamp> {
-        None
-    }
-
-    /// The arrivals of bins, if the stage begins with an exchange.
-    fn arrivals(&mut self) -> Option<&mut dyn Arrivals> {
-        None
-    }
-}
-
-/// A source, whatever its types.
-pub trait AnySource {
-    /// The name that identifies it for ever.
-    fn name(&self) -> &str;
-    /// Asks for all partitions.
-    ///
-    /// # Errors
-    /// What the source says.
-    fn partitions(&mut self) -> Result<Vec<String>, StageError>;
-    /// Begins to read a partition. Bytes that are not a position are told apart from a source that fails.
-    ///
-    /// # Errors
-    /// What is wrong with the position, or what the source says.
-    fn open(&mut self, partition: &str, position: Option<&[u8]>) -> Result<(), OpenError>;
-    /// This partition is on its way here. Until it is open the source promises nothing and is not idle.
-    fn expect(&mut self, partition: &str);
-    /// Reads no further and gives the position; `None` if it is not read here.
-    ///
-    /// # Errors
-    /// If the position refuses to be serialized.
-    fn close(&mut self, partition: &str) -> Result<Option<Vec<u8>>, StageError>;
-    /// Puts control into the stream, before any further record.
-    fn inject(&mut self, control: Control);
-    /// All positions, at the cut of a snapshot.
-    ///
-    /// # Errors
-    /// If a position refuses to be serialized.
-    fn positions(&mut self, snapshot: SnapshotId) -> Result<Vec<(String, Vec<u8>)>, StageError>;
-    /// The snapshot is committed.
-    fn committed(&mut self, snapshot: SnapshotId);
-    /// Whether every partition read here has ended.
-    fn is_exhausted(&self) -> bool;
-}
-
-/// Why a partition could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The bytes are not a position of this source.
-    #[error("the position of `{partition}` cannot be read: {reason}")]
-    Position {
-        /// The partition.
-        partition: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The source failed.
-    #[error(transparent)]
-    Failed(#[from] StageError),
-}
-
-/// Bins on their way to a stage.
-pub trait Arrivals {
-    /// These bins belong to this worker from now on; records for those whose state has not come yet are kept aside.
-    fn expect(&mut self, bins: &[Bin]);
-    /// The state of a bin is in place, whether it was expected already or is only going to be.
-    fn arrived(&mut self, bin: Bin);
-    /// How many bins are still on their way.
-    fn n_missing(&self) -> usize;
-    /// Whether a bin's state is in place that does not belong to this worker yet, since the cut is still to come.
-    fn has_early(&self) -> bool;
-    /// The merged watermark, which a worker that comes to a running job cannot know from what it hears.
-    fn merged(&self) -> Timestamp;
-    /// This worker comes to a running job: something is missing until it has been told the others' merged watermark.
-    fn await_merged(&mut self);
-    /// What that was when they were at the cut of this worker's first route.
-    fn catch_up(&mut self, merged: Timestamp);
-}
-
-/// Where a stage ends.
-pub trait Outlet<T>: Emit<T> + 'static {
-    /// Passes on what waits for room; whether nothing waits any more.
-    fn drain(&mut self) -> bool;
-    /// Passes on batches that are not full.
-    ///
-    /// # Errors
-    /// What a sink says.
-    fn flush(&mut self) -> Result<(), StageError>;
-    /// So many records were emitted since this was last told. It is told after each batch, so that no record pays for it.
-    fn emitted(&mut self, n_records: usize) {
-        let _ = n_records;
-    }
-    /// Passes on control, behind everything emitted so far.
-    ///
-    /// # Errors
-    /// What a sink says.
-    fn control(&mut self, control: Control) -> Result<(), StageError>;
-    /// The first error of what was emitted since this was last asked.
-    ///
-    /// # Errors
-    /// What a sink says.
-    fn check(&mut self) -> Result<(), StageError> {
-        Ok(())
-    }
-    /// From now on there are the workers 0 to `n_workers - 1`: opens channels to those that are new, and drops those to
-    /// workers that are gone.
-    fn connect(&mut self, n_workers: u32, port: &mut dyn WorkerPort) {
-        let _ = (n_workers, port);
-    }
-    /// Takes a whole route table.
-    fn set_routes(&mut self, routes: &RouteTable) {
-        let _ = routes;
-    }
-    /// Changes the owners of some bins.
-    fn move_bins(&mut self, moves: &[BinMove]) {
-        let _ = moves;
-    }
-    /// The sink, if the stage ends in one.
-    fn sink(&mut self) -> Option<&mut dyn AnySink> {
-        None
-    }
-}
-
-/// A sink, whatever its types.
-pub trait AnySink {
-    /// The name that identifies it for ever.
-    fn name(&self) -> &str;
-    /// Plain or transactional.
-    fn kind(&self) -> OperatorKind;
-    /// Called once, when the worker knows who it is.
-    ///
-    /// # Errors
-    /// What the sink says.
-    fn open(&mut self, cx: &crate::operators::SinkContext) -> Result<(), StageError>;
-    /// Makes what was written durable; gives the handles of all that is prepared and not committed.
-    ///
-    /// # Errors
-    /// What the sink says.
-    fn prepare(&mut self, snapshot: SnapshotId) -> Result<Vec<Vec<u8>>, StageError>;
-    /// Makes what was prepared up to this snapshot visible.
-    ///
-    /// # Errors
-    /// What the sink says.
-    fn commit(&mut self, snapshot: SnapshotId) -> Result<(), StageError>;
-    /// Commits these handles and discards all else.
-    ///
-    /// # Errors
-    /// What is wrong with a handle, or what the sink says.
-    fn recover(&mut self, restored: Option<SnapshotId>, handles: &[Vec<u8>]) -> Result<(), OpenError>;
-    /// Records written since this was last asked.
-    fn take_n_written(&mut self) -> u64;
 }
 
 /// What one turn of a stage came to.

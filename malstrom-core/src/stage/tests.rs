@@ -2,8 +2,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
+use crate::element::Record;
 use crate::exchange::{Lane, Message, Receive, local_channel};
 use crate::ids::RouteVersion;
+use crate::operators::{Emit, Operator};
 
 type End = Box<dyn Receive<u32>>;
 

@@ -112,7 +112,8 @@ impl Plan {
                     // A successor claims where the log was trimmed meanwhile, and never takes the claim back.
                     let ambush = Ambush::Lose(rng.micros(100_000, 2_000_000));
                     strike(Duration::ZERO, Fault::Ambush(Moment::Claim, ambush));
-                    strike(Duration::ZERO, Fault::PauseCoordinator(rng.micros(50_000, 200_000)));
+                    // The first is back before the other comes to its claim: nobody else is started.
+                    strike(Duration::ZERO, Fault::PauseCoordinator(rng.micros(1000, 50_000)));
                 }
                 1 => {
                     let moment = [Moment::Claim, Moment::Commit, Moment::ListLog][rng.below(3) as usize];
