@@ -60,6 +60,7 @@ marks! {
     LogTrimmedWhileRead: "an entry was trimmed between listing and reading",
     VoidCommit: "a log held commits that do not count",
     CommitDamaged: "a damaged commit was left for an older one",
+    DamagedSince: "a commit was damaged between being read and the claim",
     NothingRestorable: "all commits were damaged",
     RestoreRetried: "a read failed during a restore",
     SnapshotGivenUp: "a snapshot was given up",

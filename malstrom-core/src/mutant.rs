@@ -113,6 +113,7 @@ mutants! {
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
     StrayClaimCounts: "a claim written where the log had been trimmed counts (seed 30035517/12)",
     OldListingBelieved: "a claim is checked with a listing that does not show it yet",
+    DamagedSinceBelieved: "a commit that was damaged after it was read is restored (seed 98010224/22)",
     FencedByItself: "a coordinator takes a claim of its own, of which it had no answer, for that of another",
     IdleOvertakes: "a source is idle before it has told what it promised (seeds 31018184/14, 30043439/14)",
     EndsWithIdle: "event time ends while an idle channel may still wake (seeds 200006/15, 200309/15)",

@@ -95,7 +95,10 @@ impl Coordinator {
         Ok(Some(entries))
     }
 
-    async fn read_entry(&self, number: u64) -> Result<Option<Result<Rc<LogEntry>, String>>, StoreError> {
+    pub(super) async fn read_entry(
+        &self,
+        number: u64,
+    ) -> Result<Option<Result<Rc<LogEntry>, String>>, StoreError> {
         let path = log::path(number);
         match self.retry("get", || self.store.get(&path)).await {
             Ok(bytes) => Ok(Some(self.decode(number, bytes))),

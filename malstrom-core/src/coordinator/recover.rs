@@ -161,10 +161,30 @@ impl Coordinator {
                     let reason = format!("entry {number} of the job log: {reason}");
                     self.host.event(JobEvent::Damaged { reason });
                 }
+                self.read_again(&resolution).await?;
                 return Ok(resolution);
             }
         }
         Err(Failure::again("other coordinators keep claiming the job".to_owned()))
+    }
+
+    /// Reads the newest commit once more, behind the claim. It may have been damaged since it was read, and then others may
+    /// have gone on from an older one and told the sinks so: what they have discarded would be missing.
+    async fn read_again(&self, resolution: &Resolution) -> Result<(), Failure> {
+        let newest = resolution.candidates.first().filter(|_| !mutant::is(Mutant::DamagedSinceBelieved));
+        let Some(newest) = newest else { return Ok(()) };
+        let entry =
+            self.read_entry(newest.number).await.map_err(|error| Failure::again(error.to_string()))?;
+        let is_there = entry.is_some_and(|entry| {
+            entry.is_ok_and(|entry| {
+                entry.manifest().is_some_and(|manifest| manifest.snapshot == newest.manifest.snapshot)
+            })
+        });
+        if is_there {
+            return Ok(());
+        }
+        mark::hit(Mark::DamagedSince);
+        Err(Failure::again(format!("entry {} of the job log has changed since it was read", newest.number)))
     }
 
     async fn back_off(&mut self, reason: &str) -> Result<(), JobError> {
