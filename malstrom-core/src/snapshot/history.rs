@@ -42,7 +42,8 @@ impl<'a> History<'a> {
     ///
     /// Trimming always leaves a commit above what it takes. If none that counts is above a commit of rule 2, then the
     /// missing number is a hole: what the log says cannot be trusted. If none is above one of rule 3, then generations
-    /// were left out because an entry could not be read, and the commit counts.
+    /// were left out because an entry could not be read, and the commit counts; unless what cannot be read is above it, and
+    /// may be the commit that it is void for (seed 101003256/0).
     ///
     /// **Caveat.** Rules 2 and 3 are not for savepoints, which trimming leaves in place: one that a fenced coordinator
     /// wrote late cannot be told from others. Its writer is told that it failed (see [`collect`](super::collect)).
@@ -51,13 +52,15 @@ impl<'a> History<'a> {
         let verdicts = verdicts(entries);
         let sound = verdicts.iter().filter(|(.., verdict)| *verdict == Verdict::Sound);
         let newest_sound = sound.map(|(number, ..)| *number).next_back();
+        let unreadable = entries.iter().filter(|(_, entry)| entry.is_err());
+        let newest_unreadable = unreadable.map(|(number, _)| *number).next_back();
         let mut history = Self { claims: claims(entries), ..Self::default() };
         for (number, manifest, verdict) in verdicts {
             let is_above = Some(number) > newest_sound;
             match verdict {
                 Verdict::BelowGap if is_above => history.hole = Some(number.saturating_add(1)),
                 Verdict::Sound => {}
-                Verdict::Outdated if is_above => {}
+                Verdict::Outdated if is_above && Some(number) > newest_unreadable => {}
                 Verdict::Fenced | Verdict::BelowGap | Verdict::Outdated => {
                     history.void.push(number);
                     continue;

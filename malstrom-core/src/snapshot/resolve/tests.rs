@@ -108,6 +108,15 @@ fn generations_left_out_because_of_an_unreadable_entry_void_nothing() {
 }
 
 #[test]
+fn i12_a_commit_that_an_unreadable_one_may_have_voided_is_no_candidate() {
+    // Entry 1 was written late, where the log had been trimmed; that generation 3 had gone on is in entry 3.
+    let mut entries = log([(1, commit(1, 1)), (2, claim(3)), (4, claim(5))]);
+    entries.push(broken(3));
+    let refusal = Refusal::NothingReadable { number: 3, reason: "damaged".into() };
+    assert_eq!(resolve("job", entries), Err(refusal));
+}
+
+#[test]
 fn savepoints_stay_candidates_amid_the_trimmed_part() {
     let resolution =
         resolved(log([(1, savepoint(1, 1)), (4, savepoint(1, 2)), (9, commit(3, 7)), (10, commit(3, 8))]));
