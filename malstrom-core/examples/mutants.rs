@@ -115,7 +115,8 @@ fn hunt_in_plans(mutant: Mutant) -> Option<Caught> {
         let stored = Stored::read(&path).ok()?;
         for seed in &stored.seeds {
             n_seeds += 1;
-            if stored.simulation(*seed)?.with_mutant(mutant).run().is_err() {
+            let is_sound = || stored.simulation(*seed).is_some_and(|run| run.run().is_ok());
+            if stored.simulation(*seed)?.with_mutant(mutant).run().is_err() && is_sound() {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
                 return Some(Caught { n_seeds, by: format!("the kept plan `{name}`") });
             }
