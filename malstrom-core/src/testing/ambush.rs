@@ -103,7 +103,8 @@ impl Plan {
     pub(super) fn ambush(&mut self, rng: &mut Rng, chaos_ms: u64) {
         self.busy_log(rng);
         self.stale_listings_per_mille = [50, 300, 700][rng.below(3) as usize];
-        self.listing_lag = Duration::from_millis([50, 300, 1500][rng.below(3) as usize]);
+        // By less than a coordinator has patience with a log that seems to have a hole.
+        self.listing_lag = Duration::from_millis([50, 150, 300][rng.below(3) as usize]);
         for _ in 0..rng.between(1, 4) {
             let mut at = Duration::from_micros(rng.below(chaos_ms * 800));
             let mut strike = |after: Duration, fault| self.faults.push((at + after, fault));

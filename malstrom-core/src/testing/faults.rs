@@ -228,6 +228,10 @@ impl Plan {
         }
         plan.is_taken_back = rng.per_mille(300);
         plan.batch_records = [1, 2, 7, BATCH_RECORDS][rng.below(4) as usize];
+        if plan.batch_records == 1 && plan.message_us_max > 2000 {
+            // A barrier waits behind records of which each takes as long as a message.
+            plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(300));
+        }
         plan.slice_bytes = [1, 200, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES][rng.below(4) as usize];
         if rng.per_mille(250) {
             plan.growing_per_mille = 500;
