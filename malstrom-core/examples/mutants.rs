@@ -1,10 +1,12 @@
 //! Runs the simulator against an engine that is broken on purpose, each time in another way, and says after how many
 //! seeds it was caught and by which check.
 //!
-//! `cargo run --release -p malstrom-core --features mutants --example mutants -- [SEEDS] [START] [NAME...] [write=FOLDER]`
+//! `cargo run --release -p malstrom-core --features mutants --example mutants -- [SEEDS] [START] [NAME...] [shape=N] [plan=FILE]
+//! [write=FOLDER]`
 //!
 //! Mutants are hunted side by side, one thread each. With `write`, the plan that caught a mutant is made smaller and
-//! written into a file of its name.
+//! written into a file of its name. With `shape` all seeds are of one shape of job, and with `plan` nothing is drawn but the
+//! delays: what happens is read from a file, and the first seeds that show a mutant and pass without it are named.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
@@ -24,6 +26,8 @@ use plans::Stored;
 
 /// Seeds for each mutant if none are asked for.
 const SEEDS_DEFAULT: u64 = 4000;
+/// Seeds of one plan that are named.
+const SEEDS_OF_PLAN: usize = 5;
 
 /// How a mutant was caught.
 struct Caught {
@@ -37,12 +41,16 @@ fn main() -> ExitCode {
     let n_seeds = numbers.first().copied().unwrap_or(SEEDS_DEFAULT);
     let start = numbers.get(1).copied().unwrap_or(0);
     let folder = words.iter().find_map(|word| word.strip_prefix("write="));
+    let shape = words.iter().find_map(|word| word.strip_prefix("shape=")?.parse().ok());
+    if let Some(file) = words.iter().find_map(|word| word.strip_prefix("plan=")) {
+        return hunt_in_plan(file, start..start + n_seeds, &words);
+    }
     let is_name = |word: &&String| word.parse::<u64>().is_err() && !word.contains('=');
     let only: Vec<&String> = words.iter().filter(is_name).collect();
     let is_wanted = |(mutant, _): &&(Mutant, &str)| only.is_empty() || only.contains(&&format!("{mutant:?}"));
     let mutants: Vec<&(Mutant, &str)> = Mutant::ALL.iter().filter(is_wanted).collect();
     std::panic::set_hook(Box::new(|_| {}));
-    let results = hunt_all(&mutants, start..start + n_seeds, folder);
+    let results = hunt_all(&mutants, start..start + n_seeds, shape, folder);
     println!("| Mutant | What it does | Caught by | Seeds |");
     println!("|---|---|---|--:|");
     let mut n_caught = 0;
@@ -63,6 +71,7 @@ fn main() -> ExitCode {
 fn hunt_all(
     mutants: &[&(Mutant, &str)],
     seeds: std::ops::Range<u64>,
+    shape: Option<usize>,
     folder: Option<&str>,
 ) -> Vec<Option<Caught>> {
     let results: Mutex<Vec<Option<Caught>>> = Mutex::new(mutants.iter().map(|_| None).collect());
@@ -73,7 +82,7 @@ fn hunt_all(
             scope.spawn(|| {
                 while let Some((mutant, _)) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let at = mutants.iter().position(|(other, _)| other == mutant);
-                    let caught = hunt(*mutant, seeds.clone(), folder);
+                    let caught = hunt(*mutant, seeds.clone(), shape, folder);
                     eprintln!("{mutant:?}: {}", if caught.is_some() { "caught" } else { "not caught" });
                     if let (Some(at), Ok(mut results)) = (at, results.lock()) {
                         results[at] = caught;
@@ -85,10 +94,16 @@ fn hunt_all(
     results.into_inner().unwrap_or_default()
 }
 
-fn hunt(mutant: Mutant, seeds: std::ops::Range<u64>, folder: Option<&str>) -> Option<Caught> {
+fn hunt(
+    mutant: Mutant,
+    seeds: std::ops::Range<u64>,
+    shape: Option<usize>,
+    folder: Option<&str>,
+) -> Option<Caught> {
     let start = seeds.start;
     for seed in seeds {
-        let (shape, define) = shapes::SHAPES[(seed % shapes::SHAPES.len() as u64) as usize];
+        let at = shape.unwrap_or((seed % shapes::SHAPES.len() as u64) as usize);
+        let (shape, define) = *shapes::SHAPES.get(at)?;
         let simulation = Simulation::new(seed, define).with_mutant(mutant);
         if let Err(failure) = simulation.run() {
             let by: String = failure.reason.lines().next().unwrap_or_default().chars().take(90).collect();
@@ -102,6 +117,33 @@ fn hunt(mutant: Mutant, seeds: std::ops::Range<u64>, folder: Option<&str>) -> Op
         }
     }
     hunt_in_plans(mutant)
+}
+
+/// Which seeds of one plan show a mutant: what a plan written by hand is tried with.
+fn hunt_in_plan(file: &str, seeds: std::ops::Range<u64>, words: &[String]) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mutant = Mutant::ALL.iter().find(|(mutant, _)| words.contains(&format!("{mutant:?}")));
+    let (Ok(stored), Some((mutant, _))) = (Stored::read(file.as_ref()), mutant) else {
+        eprintln!("it needs a plan that can be read and the name of one mutant: {file} in {words:?}");
+        return ExitCode::FAILURE;
+    };
+    let mut found = Vec::new();
+    for seed in seeds {
+        let Some(run) = stored.simulation(seed) else { return ExitCode::FAILURE };
+        let failure = stored.simulation(seed).map(|run| run.with_mutant(*mutant).run());
+        let Some(Err(failure)) = failure else { continue };
+        if let Err(without) = run.run() {
+            println!("seed {seed} fails without the mutant too: {}", without.reason);
+            continue;
+        }
+        println!("seed {seed}: {}", failure.reason.lines().next().unwrap_or_default());
+        found.push(seed);
+        if found.len() == SEEDS_OF_PLAN {
+            break;
+        }
+    }
+    println!("{found:?}");
+    if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Plans that were kept are run behind the seeds: what seldom comes about in fresh ones is caught by these.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Shared;
+use super::echo::Echo;
 use super::rng::Rng;
 use crate::element::{Record, Timestamp};
 use crate::ids::{Generation, SnapshotId};
@@ -43,6 +44,8 @@ struct Inner {
     /// For whom a job is being built.
     run: Cell<Run>,
     n_errors_due: Cell<u32>,
+    /// How far each job has told what came of an [`Echo`], whichever of its runs it was.
+    heard: RefCell<BTreeMap<String, Timestamp>>,
 }
 
 /// A generation of a coordinator: two that share a job may find different numbers of partitions.
@@ -106,6 +109,7 @@ impl SimContext {
             found: RefCell::new(BTreeMap::new()),
             run: Cell::new((0, Generation(0))),
             n_errors_due: Cell::new(0),
+            heard: RefCell::new(BTreeMap::new()),
         }))
     }
 
@@ -127,6 +131,12 @@ impl SimContext {
     #[must_use]
     pub fn steady_source(&self, name: &str) -> SimSource {
         SimSource { is_steady: true, ..self.source(name) }
+    }
+
+    /// A source that waits for what its own job says: a job whose event time stands still does not end.
+    #[must_use]
+    pub fn echo(&self, name: &str) -> Echo {
+        Echo::new(self.clone(), name)
     }
 
     /// A transactional sink.
@@ -227,7 +237,24 @@ impl SimContext {
         Rng::new(seed)
     }
 
-    fn may_fail(&self, what: &str) -> Result<(), BoxError> {
+    /// How long the records of a source come for.
+    pub(super) fn spread(&self) -> Duration {
+        self.0.spread
+    }
+
+    /// A job has told all before this time of what came from a source.
+    pub(super) fn hear(&self, source: &str, time: Timestamp) {
+        let mut heard = self.0.heard.borrow_mut();
+        let known = heard.entry(source.to_owned()).or_insert(Timestamp::MIN);
+        *known = time.max(*known);
+    }
+
+    /// Up to which time a job has told what came from a source.
+    pub(super) fn heard(&self, source: &str) -> Timestamp {
+        self.0.heard.borrow().get(source).copied().unwrap_or(Timestamp::MIN)
+    }
+
+    pub(super) fn may_fail(&self, what: &str) -> Result<(), BoxError> {
         let due = self.0.n_errors_due.get();
         if due > 0 && self.0.rng.borrow_mut().per_mille(200) {
             self.0.n_errors_due.set(due - 1);

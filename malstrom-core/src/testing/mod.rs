@@ -30,6 +30,7 @@ mod ambush;
 mod check;
 mod clock;
 mod context;
+mod echo;
 mod executor;
 mod faults;
 mod fences;
@@ -53,6 +54,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use context::{Item, Output, SimContext, SimReader, SimSink, SimSource, Watch};
+pub use echo::{Echo, EchoReader, EchoSource};
 pub use faults::{FaultCounts, Plan};
 pub use operator_tester::{Feed, Mode, OperatorTester, TesterFailure, TesterReport};
 pub use rig::{Link, Rig, RigConfig, RigError};

@@ -52,6 +52,7 @@ pub(crate) const SHAPES: &[(&str, Shape)] = &[
     ("windows told again", windowed::told_again),
     ("windows, or late", windowed::told_or_late),
     ("windows by no time", windowed::by_no_time),
+    ("windows that are waited for", timed::waited_for),
 ];
 
 /// What is kept for a key: for each partition a number that tells which records came, and in which order.

@@ -65,6 +65,20 @@ pub(super) fn windows(job: &Job, sim: &SimContext) {
         .transactional_sink("sliding out", sim.sink("sliding out"));
 }
 
+/// The next record comes when the window before it was told: event time must go on without what is idle or has ended.
+pub(super) fn waited_for(job: &Job, sim: &SimContext) {
+    let echo = sim.echo("in");
+    job.source("in", echo.source())
+        .key_by(|item| item.key)
+        .window(Tumbling::of(50))
+        .aggregate("tumbling", digest())
+        .into_pairs()
+        .apply(sim.watch_late())
+        .inspect(move |(_, window)| echo.hear(window.end))
+        .map(|(key, window)| of_window(key, &window))
+        .transactional_sink("out", sim.sink("out"));
+}
+
 pub(super) fn combined_windows(job: &Job, sim: &SimContext) {
     job.source("in", sim.steady_source("in"))
         .apply(HasTime)
