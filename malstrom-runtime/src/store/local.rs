@@ -109,13 +109,7 @@ impl SnapshotStore for LocalStore {
     }
 
     fn put<'a>(&'a self, path: &'a str, bytes: Vec<u8>) -> SendFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            refuse_lock_file("put", path)?;
-            self.prepare(path).await?;
-            // Nobody closes it.
-            let _permit = self.writers.acquire().await;
-            self.objects.put(path, bytes).await
-        })
+        self.put_lent(path, Arc::new(bytes))
     }
 
     fn puts_at_once(&self) -> usize {
@@ -126,6 +120,7 @@ impl SnapshotStore for LocalStore {
         Box::pin(async move {
             refuse_lock_file("put", path)?;
             self.prepare(path).await?;
+            // Nobody closes it.
             let _permit = self.writers.acquire().await;
             self.objects.put_lent(path, bytes).await
         })
