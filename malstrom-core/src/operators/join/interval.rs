@@ -131,9 +131,11 @@ where
         let (_, waiting) = self.state.keyed().get_or_insert_with(hash, &key, Waiting::default);
         let mut results = Results { hash, key: &key, out };
         let (interval, rows) = (self.interval, &mut self.rows);
+        // Behind the end of event time only a row that is never late comes, and its partners wait for ever.
+        let is_over = now == Timestamp::MAX;
         match value {
             Either::Left(left) => {
-                if !F::KEEPS_RIGHT {
+                if !F::KEEPS_RIGHT && !is_over {
                     drop_rows(&mut waiting.right, now.0, interval.right_waits(), |_, _| {});
                 }
                 let mut is_matched = false;
@@ -144,7 +146,7 @@ where
                 waiting.left.insert(time.0, Row { is_matched, value: left });
             }
             Either::Right(right) => {
-                if !F::KEEPS_LEFT {
+                if !F::KEEPS_LEFT && !is_over {
                     drop_rows(&mut waiting.left, now.0, interval.left_waits(), |_, _| {});
                 }
                 let mut is_matched = false;

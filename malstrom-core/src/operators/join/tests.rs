@@ -114,6 +114,12 @@ fn at_any_time_no_row_is_late_and_all_are_kept() {
 }
 
 #[test]
+fn at_any_time_rows_are_kept_behind_the_end_of_event_time_too() {
+    let script = [('l', 5), ('w', i64::MAX), ('r', 7), ('l', 1)];
+    assert_eq!(run(Interval::UNBOUNDED, inner(), &script).0, [pair(5, 7), pair(1, 7)]);
+}
+
+#[test]
 fn a_row_behind_the_watermark_is_late_and_makes_nothing() {
     let script = [('l', 10), ('w', 12), ('r', 11), ('r', 12)];
     let (made, late, _) = run(Interval::new(-3..=5), inner(), &script);

@@ -274,6 +274,32 @@ fn i6_a_source_that_has_ended_says_behind_a_route_how_far_it_had_come() {
 }
 
 #[test]
+fn i7_a_source_that_is_idle_says_behind_a_route_what_it_had_told_of_its_partitions() {
+    let mut inlet = stuck(&["70", "32"]);
+    let wait = |inlet: &mut SourceInlet<Stuck>, at: usize| {
+        inlet.partitions[at].status = ReadStatus::Wait(Some(Nanos(1 << 60)));
+    };
+    let after = u64::try_from(IDLE_AFTER.as_nanos()).unwrap();
+    let at = |inlet: &mut SourceInlet<Stuck>, now: u64| {
+        inlet.pull(&PullContext::at(Nanos(now)), &mut Out).unwrap()
+    };
+    let idle = Pulled::Control(Control::Idle);
+    let mut told = Vec::new();
+    // The second is quiet first, and what the first promises is told.
+    for turn in 0..40 {
+        wait(&mut inlet, 1);
+        if turn > 20 {
+            wait(&mut inlet, 0);
+        }
+        told.push(at(&mut inlet, turn * after / 10));
+    }
+    assert!(told.contains(&promise(70)) && told.contains(&idle));
+    inlet.rerouted();
+    let again: Vec<Pulled> = (0..2).map(|_| at(&mut inlet, 5 * after)).collect();
+    assert_eq!(again, [promise(70), idle]);
+}
+
+#[test]
 fn i7_event_time_does_not_end_while_an_idle_partition_may_wake() {
     let mut inlet = SourceInlet::new("stuck", Stuck);
     ["5", &i64::MAX.to_string()].iter().for_each(|partition| inlet.open(partition, None).unwrap());

@@ -162,14 +162,15 @@ impl Objects {
     }
 
     /// The generation below which nothing may be committed at this number. A claim that was damaged fences nobody any more:
-    /// then what is left of the log decides, in its order.
+    /// then what is left of the log decides, in its order. One that was written where the log had been trimmed never did.
     fn fence_of(&self, number: u64) -> Generation {
         if !self.is_damaged {
             return self.standing_claim;
         }
         let below = self.entries.range(..number).filter(|(number, entry)| {
             let bytes = self.objects.get(&log::path(**number)).map(|(bytes, _)| bytes);
-            entry.manifest().is_none() && bytes.is_some_and(|bytes| log::decode(bytes).is_ok())
+            let is_sound = bytes.is_some_and(|bytes| log::decode(bytes).is_ok());
+            entry.manifest().is_none() && is_sound && !self.trimmed.contains(number)
         });
         below.map(|(_, entry)| entry.generation()).max().unwrap_or_default()
     }
