@@ -17,7 +17,8 @@ use malstrom_core::testing::{Item, Output, RunFailure, SimContext, Simulation};
 /// Seeds tried before a job is taken to be sound.
 const SEEDS: u64 = 40;
 
-/// Counts in keyed state: it is part of every snapshot and moves with its key.
+/// Counts in keyed state: it is part of every snapshot and moves with its key. Keyed by partition too, since in which order
+/// partitions are read is not fixed, and what is compared must not depend on it.
 fn sound(job: &Job, sim: &SimContext) {
     job.source("orders", sim.source("orders"))
         .key_by(|item: &Item| (item.key, item.partition))

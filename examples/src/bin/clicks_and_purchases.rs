@@ -1,7 +1,7 @@
 //! # Clicks and purchases
 //!
 //! Which click led to which purchase? A click on an advertisement counts for what its visitor buys within the next half
-//! minute. Both streams come out of order and are read at their own pace; the watermark says when a click can have no
+//! minute. Clicks come out of order, purchases in order, both at their own pace; the watermark says when a click can have no
 //! purchase any more, and then it is told as one that led nowhere. What comes too late for an answer goes to a stream of
 //! its own.
 
@@ -38,7 +38,7 @@ fn clicks(site: usize) -> impl Iterator<Item = Click> {
     })
 }
 
-/// One click in three is followed by a purchase, some of them only after a minute.
+/// One click in three is followed by a purchase within a minute, half of them too late to count.
 fn purchases() -> impl Iterator<Item = Purchase> {
     let mut purchases: Vec<Purchase> = (0..2)
         .flat_map(clicks)

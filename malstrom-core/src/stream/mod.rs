@@ -1,7 +1,7 @@
 //! The builder a user sees: [`Job`], [`Stream`], [`KeyedStream`], their windows, joins and side outputs.
 //!
-//! A job's closure is called once on every worker, each time a worker starts; it must build the same dataflow each
-//! time. Operators and closures stay on the thread that built them: none of them needs to be `Send`.
+//! A job's closure is called once when it is checked and once on every worker, each time one starts; it must build the
+//! same dataflow each time. Operators and closures stay on the thread that built them: none of them needs to be `Send`.
 
 mod asking;
 mod broadcast;

@@ -11,8 +11,11 @@
 //! I17: the same seed gives the same trace hash.
 //!
 //! # Caveats
-//! What runs on threads, sockets and real stores is not part of it; nor is a job that reads a clock, draws random
-//! numbers or keeps anything outside of keyed state.
+//! What runs on threads, sockets and real stores is not part of it. A job reads [`SimContext::source`] and writes
+//! [`SimContext::sink`]; what it writes must follow from its sources alone, however partitions interleave, and `seq` of one
+//! key and partition must never fall ([`Output`]). Where late records would change it, it reads
+//! [`SimContext::steady_source`]. A job that reads a clock or draws random numbers cannot be compared; one that keeps state
+//! outside of the engine fails, which is the point.
 //!
 //! ```
 //! use malstrom_core::testing::{Output, Simulation};

@@ -109,7 +109,8 @@ impl Settings {
 
 impl<Scale> Builder<Missing, Scale> {
     /// The job: its name, which tells its snapshots from another job's, and the closure that builds its dataflow. The
-    /// closure is called once on every worker, each time one starts, and must build the same each time.
+    /// closure is called once by `build`, to check it, and once on every worker, each time one starts, and must build the same
+    /// each time.
     pub fn job(self, name: &str, define: impl Fn(&Job) + Send + Sync + 'static) -> Builder<Defined, Scale> {
         let define = Defined { name: name.to_owned(), define: Arc::new(define) };
         Builder { settings: self.settings, define, workers: self.workers }
