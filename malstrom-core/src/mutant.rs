@@ -116,7 +116,7 @@ mutants! {
     DamagedSinceBelieved: "a commit that was damaged after it was read is restored (seed 98010224/22)",
     FencedByItself: "a coordinator takes a claim of its own, of which it had no answer, for that of another",
     IdleOvertakes: "a source is idle before it has told what it promised (seeds 31018184/14, 30043439/14)",
-    PromiseForgotten: "a source that is idle does not say behind a route what it had told (seed 121022124/34)",
+    PromiseForgotten: "a source that is quiet does not say what its partitions had promised (seeds 121022124/34, 123016424/34)",
     EndsWithIdle: "event time ends while an idle channel may still wake (seeds 200006/15, 200309/15)",
     SilentIdle: "a channel that has not spoken yet counts as idle (seed 1/1)",
     PromisesKept: "what a channel promised before a route still counts behind it (seeds 2/2, 8/8, 57/3)",

@@ -5,9 +5,8 @@
 //! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
 //! 3. A partition that has had nothing for a while is left out: it holds the others up no longer, except before the end of
 //!    event time.
-//! 4. A source of which nothing is left to read says the greatest that any of its partitions has promised, and is idle. One
-//!    that is quiet says the greatest that was told of any, if a route has made that void: else event time would stand still
-//!    where the others had held it up until then.
+//! 4. A source of which nothing is left to read, or that is quiet, says the greatest that any of its partitions has promised,
+//!    and is idle: what one promised while another held it up, or while a route was under way, is not forgotten.
 //! 5. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,17 +49,9 @@ struct Partition<R> {
     quiet_since: Option<Nanos>,
     /// Whether that has been for so long that the others' watermarks go on without it.
     is_idle: bool,
-    /// How much of its promise was told here, behind whatever route.
-    told: Timestamp,
 }
 
-impl<R: Read> Partition<R> {
-    /// The source has told this watermark: as much of it as this partition promises, its next record keeps to.
-    fn tell(&mut self, time: Timestamp) {
-        let promise = self.reader.watermark().filter(|_| time < Timestamp::MAX);
-        self.told = promise.map_or(self.told, |promise| self.told.max(promise.min(time)));
-    }
-
+impl<R> Partition<R> {
     /// It has nothing now; when it will be idle, unless it is.
     fn quiet(&mut self, now: Nanos) -> Option<Nanos> {
         let idle_at = self.quiet_since.get_or_insert(now).after(IDLE_AFTER);
@@ -135,7 +126,7 @@ impl<S: Source> SourceInlet<S> {
         let idle_at = since.after(IDLE_AFTER);
         if now >= idle_at || self.is_exhausted() {
             if let Some(time) = self.last_promise() {
-                self.tell(time);
+                self.watermark = time;
                 return Pulled::Control(Control::Watermark(time));
             }
             self.is_idle = true;
@@ -144,26 +135,15 @@ impl<S: Source> SourceInlet<S> {
         Pulled::Dry(earliest(wake_at, idle_at))
     }
 
-    /// How far event time has come in a source that is quiet, if it has not said so. Where nothing is left to read it follows
-    /// from the positions alone, so it is the same wherever the partitions are, and whoever joins later hears it too: workers
-    /// that take the greatest promise of channels that are all idle agree. Where a partition may wake it is no more than was
-    /// told before.
+    /// How far event time has come in a source that is quiet, if it has not said so. It follows from the positions alone, so
+    /// it is the same wherever the partitions are, and whoever joins later hears it too: workers that take the greatest promise
+    /// of channels that are all idle agree.
     fn last_promise(&self) -> Option<Timestamp> {
-        let is_exhausted = self.is_exhausted();
-        let promise = |partition: &Partition<S::Reader>| match is_exhausted {
-            true => partition.reader.watermark(),
-            false if mutant::is(Mutant::PromiseForgotten) => None,
-            false => Some(partition.told),
-        };
-        let promises = self.partitions.iter().filter_map(promise);
+        if mutant::is(Mutant::PromiseForgotten) && !self.is_exhausted() {
+            return None;
+        }
+        let promises = self.partitions.iter().filter_map(|partition| partition.reader.watermark());
         promises.filter(|time| *time < Timestamp::MAX).max().filter(|time| *time > self.watermark)
-    }
-
-    /// Tells a watermark.
-    fn tell(&mut self, time: Timestamp) -> Timestamp {
-        self.watermark = time;
-        self.partitions.iter_mut().for_each(|partition| partition.tell(time));
-        time
     }
 
     fn encode_position(&self, partition: &Partition<S::Reader>) -> Result<Vec<u8>, StageError> {
@@ -188,8 +168,10 @@ impl<S: Source> SourceInlet<S> {
             }
         }
         let time = least?;
-        let is_news = time > self.watermark && (is_over || time < Timestamp::MAX);
-        is_news.then(|| self.tell(time))
+        (time > self.watermark && (is_over || time < Timestamp::MAX)).then(|| {
+            self.watermark = time;
+            time
+        })
     }
 }
 
@@ -290,7 +272,6 @@ impl<S: Source> AnySource for SourceInlet<S> {
             status: ReadStatus::More,
             quiet_since: None,
             is_idle: false,
-            told: Timestamp::MIN,
         });
         self.coming.remove(partition);
         // How long the others were quiet says nothing about this one.

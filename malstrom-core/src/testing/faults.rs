@@ -232,6 +232,10 @@ impl Plan {
             // A barrier waits behind records of which each takes as long as a message.
             plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(300));
         }
+        if plan.store_us_max > 10_000 {
+            // An effect and its answer alone may take as long as the shortest of the deadlines.
+            plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(300));
+        }
         plan.slice_bytes = [1, 200, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES][rng.below(4) as usize];
         if rng.per_mille(250) {
             plan.growing_per_mille = 500;

@@ -274,7 +274,7 @@ fn i6_a_source_that_has_ended_says_behind_a_route_how_far_it_had_come() {
 }
 
 #[test]
-fn i7_a_source_that_is_idle_says_behind_a_route_what_it_had_told_of_its_partitions() {
+fn i7_a_source_that_is_quiet_says_the_greatest_promise_behind_a_route_too() {
     let mut inlet = stuck(&["70", "32"]);
     let wait = |inlet: &mut SourceInlet<Stuck>, at: usize| {
         inlet.partitions[at].status = ReadStatus::Wait(Some(Nanos(1 << 60)));
@@ -285,11 +285,11 @@ fn i7_a_source_that_is_idle_says_behind_a_route_what_it_had_told_of_its_partitio
     };
     let idle = Pulled::Control(Control::Idle);
     let mut told = Vec::new();
-    // The second is quiet first, and what the first promises is told.
+    // The first is quiet before the second.
     for turn in 0..40 {
-        wait(&mut inlet, 1);
+        wait(&mut inlet, 0);
         if turn > 20 {
-            wait(&mut inlet, 0);
+            wait(&mut inlet, 1);
         }
         told.push(at(&mut inlet, turn * after / 10));
     }
