@@ -230,12 +230,14 @@ impl Plan {
         plan.batch_records = [1, 2, 7, BATCH_RECORDS][rng.below(4) as usize];
         if plan.batch_records == 1 && plan.message_us_max > 2000 {
             // A barrier waits behind records of which each takes as long as a message.
-            plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(300));
+            plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(1500));
         }
-        if plan.store_us_max > 10_000 {
-            // An effect and its answer alone may take as long as the shortest of the deadlines.
-            plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(300));
-        }
+        // A worker may store one object after the other, each for as long as an effect and its answer take.
+        plan.snapshot_deadline = plan.snapshot_deadline.max(Duration::from_millis(match plan.store_us_max {
+            ..10_000 => 100,
+            10_000..60_000 => 300,
+            60_000.. => 1500,
+        }));
         plan.slice_bytes = [1, 200, ENCODE_SLICE_BYTES, ENCODE_SLICE_BYTES][rng.below(4) as usize];
         if rng.per_mille(250) {
             plan.growing_per_mille = 500;
