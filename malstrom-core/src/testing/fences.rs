@@ -51,6 +51,12 @@ impl Fences {
         self.at_work.clear();
     }
 
+    /// Whether somebody has begun to work under a later generation than this coordinator.
+    pub(super) fn is_outdone(&self, by: usize) -> bool {
+        let own = self.at_work.get(&by);
+        self.at_work.values().any(|other| Some(other) > own)
+    }
+
     pub(super) fn committed(&mut self, generation: Generation, snapshot: SnapshotId) {
         self.commits.insert((generation, snapshot));
     }

@@ -12,10 +12,10 @@
 //!
 //! # Caveats
 //! What runs on threads, sockets and real stores is not part of it. A job reads [`SimContext::source`] and writes
-//! [`SimContext::sink`]; what it writes must follow from its sources alone, however partitions interleave, and `seq` of one
-//! key and partition must never fall ([`Output`]). Where late records would change it, it reads
-//! [`SimContext::steady_source`]; [`SimContext::echo`] shows whether event time goes on. A job that reads a clock or draws random numbers cannot be compared; one that keeps state
-//! outside of the engine fails, which is the point.
+//! [`SimContext::sink`]; what it writes must follow from its sources alone, however partitions interleave, and `seq`
+//! of one key and partition must never fall ([`Output`]). Where late records would change it, it reads
+//! [`SimContext::steady_source`]; [`SimContext::echo`] shows whether event time goes on. A job that reads a clock or
+//! draws random numbers cannot be compared; one that keeps state outside of the engine fails, which is the point.
 //!
 //! ```
 //! use malstrom_core::testing::{Output, Simulation};

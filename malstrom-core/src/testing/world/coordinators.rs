@@ -107,7 +107,7 @@ impl World {
             return Err(format!("P5: coordinator {of} ended and left workers behind"));
         }
         match result {
-            Ok(outcome) => self.ended_well(outcome)?,
+            Ok(outcome) => self.ended_well(of, &outcome)?,
             Err(JobError::Fenced { by, .. }) => self.core.lock().check_fenced(of, by)?,
             Err(JobError::GivenUp { .. } | JobError::Store(_)) => {}
             Err(error) => {
@@ -131,7 +131,7 @@ impl World {
         self.relaunch();
     }
 
-    fn ended_well(&mut self, outcome: Outcome) -> Result<(), String> {
+    fn ended_well(&mut self, of: usize, outcome: &Outcome) -> Result<(), String> {
         if outcome.completion != Completion::Finished {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl World {
         if !core.objects.has_commit(manifest.snapshot) {
             return Err(format!("I16: it finished but {} is not in the log", manifest.snapshot));
         }
-        core.is_reopened = false;
+        core.is_reopened = core.objects.fences.is_outdone(of);
         self.end = Some(End::Finished);
         Ok(())
     }
