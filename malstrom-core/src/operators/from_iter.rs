@@ -97,6 +97,9 @@ where
     }
 }
 
+/// Records that one turn of the loop of a read takes.
+const UNROLLED_RECORDS: usize = 4;
+
 /// A partition of a [`FromIter`] being read. Its position is the number of records taken.
 #[derive(Clone, Debug)]
 pub struct IterReader<I> {
@@ -111,16 +114,24 @@ impl<I: Iterator + 'static> Read for IterReader<I> {
 
     #[inline]
     fn read(&mut self, cx: ReadContext, out: &mut impl Emit<I::Item>) -> Result<ReadStatus, BoxError> {
-        // Internal iteration: the iterator's own loop runs, so that a chain of adapters becomes one. It is moved here for
-        // that long, so that what it counts lies in registers and not in memory.
+        // The iterator is moved here for that long, so that what it counts lies in registers and not in memory.
         let Some(mut iter) = self.iter.take() else {
             return Err("the iterator panicked when it was last read".into());
         };
         let mut n = 0;
-        iter.by_ref().take(cx.n_records_max).for_each(|value| {
-            n += 1;
-            out.emit(Record::new(value));
-        });
+        'read: while n < cx.n_records_max {
+            let n_left = cx.n_records_max - n;
+            // Where the whole stage is a few instructions the compiler unrolls this, and that takes half the time of a
+            // loop of single records; a long stage it leaves as it is.
+            for turn in 0..UNROLLED_RECORDS {
+                if turn == n_left {
+                    break 'read;
+                }
+                let Some(value) = iter.next() else { break 'read };
+                n += 1;
+                out.emit(Record::new(value));
+            }
+        }
         self.iter = Some(iter);
         self.position += n as u64;
         Ok(if n < cx.n_records_max { ReadStatus::Ended } else { ReadStatus::More })
