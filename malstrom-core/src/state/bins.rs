@@ -181,11 +181,10 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                 if !mutant::is(Mutant::TouchedFrozenUnmarked) {
                     slot.changed_at = self.epoch;
                 }
-                for (key, state) in slot.table.iter() {
-                    if saved.keys.get(stable_hash(key), key).is_none() {
-                        keys += 1;
-                        codec::encode_into(&(key, state), &mut bytes)?;
-                    }
+                let touched = saved.keys.iter().map(|(key, _)| (stable_hash(key), key));
+                for entry in slot.table.iter_except(touched) {
+                    keys += 1;
+                    codec::encode_into(&entry, &mut bytes)?;
                 }
                 keys += saved.keys.iter().filter(|(_, (start, end))| start < end).count();
                 bytes.extend_from_slice(&saved.bytes);

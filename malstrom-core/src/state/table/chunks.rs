@@ -77,6 +77,12 @@ impl<K, S> BinTable<K, S> {
         unsafe { self.chunk(chunk).cast::<u64>().read() }
     }
 
+    /// The slots of a chunk that are taken, as the top bits of their tags.
+    #[inline]
+    pub(super) fn taken(&self, chunk: u32) -> u64 {
+        self.tags(chunk) & Self::TAKEN
+    }
+
     #[inline]
     pub(super) fn set_tags(&mut self, chunk: u32, tags: u64) {
         debug_assert!(self.n_chunks > 0);

@@ -36,6 +36,55 @@ impl<K, S> fmt::Debug for Iter<'_, K, S> {
     }
 }
 
+/// Entries of a [`BinTable`] that are not left out; see [`BinTable::iter_except`].
+pub struct IterExcept<'a, K, S> {
+    /// The chunk whose tags are visited.
+    chunk: u32,
+    /// Tags of it that are still to be visited, as their top bits.
+    tags: u64,
+    /// For each chunk, the slots to leave out, as the top bits of their tags.
+    left_out: Vec<u64>,
+    table: &'a BinTable<K, S>,
+}
+
+impl<'a, K: Eq, S> IterExcept<'a, K, S> {
+    pub(super) fn new<'k>(table: &'a BinTable<K, S>, except: impl Iterator<Item = (u64, &'k K)>) -> Self
+    where
+        K: 'k,
+    {
+        let mut left_out = vec![0; table.n_chunks as usize];
+        for place in except.filter_map(|(hash, key)| table.locate(hash, |found| found == key)) {
+            left_out[place.chunk as usize] |= 0x80 << (8 * place.slot);
+        }
+        let tags = left_out.first().map_or(0, |left_out| table.taken(0) & !left_out);
+        Self { chunk: 0, tags, left_out, table }
+    }
+}
+
+impl<'a, K, S> Iterator for IterExcept<'a, K, S> {
+    type Item = (&'a K, &'a S);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.tags == 0 {
+            let left_out = self.left_out.get(self.chunk as usize + 1)?;
+            self.chunk += 1;
+            self.tags = self.table.taken(self.chunk) & !left_out;
+        }
+        let slot = self.tags.trailing_zeros() / 8;
+        self.tags &= self.tags - 1;
+        // SAFETY: the slot is taken, and the table is borrowed for `'a`.
+        let entry: &'a (K, S) = unsafe { self.table.slot(self.chunk, slot).as_ref() };
+        Some((&entry.0, &entry.1))
+    }
+}
+
+impl<K, S> fmt::Debug for IterExcept<'_, K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IterExcept(chunk {} of {})", self.chunk, self.left_out.len())
+    }
+}
+
 /// Owned entries of a [`BinTable`]; see [`BinTable::drain`].
 pub struct Drain<K, S> {
     pub(super) places: Places,
@@ -103,7 +152,7 @@ impl Places {
         }
         while self.tags == 0 {
             self.chunk += 1;
-            self.tags = table.tags(self.chunk) & BinTable::<K, S>::TAKEN;
+            self.tags = table.taken(self.chunk);
         }
         self.left -= 1;
         let slot = self.tags.trailing_zeros() / 8;
@@ -115,7 +164,7 @@ impl Places {
 impl<K, S> BinTable<K, S> {
     /// All taken slots.
     pub(super) fn places(&self) -> Places {
-        let tags = if self.n_chunks == 0 { 0 } else { self.tags(0) & Self::TAKEN };
+        let tags = if self.n_chunks == 0 { 0 } else { self.taken(0) };
         Places { chunk: 0, tags, left: self.len }
     }
 }

@@ -44,7 +44,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use chunks::CACHE_LINE_BYTES;
-use iter::{Drain, Iter};
+use iter::{Drain, Iter, IterExcept};
 use probing::prefetch_line;
 
 /// The keyed state of one bin of one operator.
@@ -221,6 +221,16 @@ impl<K, S> BinTable<K, S> {
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, S> {
         Iter { places: self.places(), table: self }
+    }
+
+    /// All entries but those of these keys, which are given with their hashes, in the order of [`iter`](Self::iter). It costs
+    /// a lookup for each key that is left out, and nothing for each that is not.
+    #[must_use]
+    pub fn iter_except<'k>(&self, except: impl Iterator<Item = (u64, &'k K)>) -> IterExcept<'_, K, S>
+    where
+        K: Eq + 'k,
+    {
+        IterExcept::new(self, except)
     }
 
     /// Keeps only the entries for which `keep` is true. `rehash` is as for

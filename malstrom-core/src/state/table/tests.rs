@@ -39,6 +39,7 @@ fn nothing_is_allocated_before_the_first_insert() {
     table.prefetch(u64::MAX);
     assert_eq!(table.get(u64::MAX, &1), None);
     assert_eq!(table.remove(u64::MAX, &1), None);
+    assert_eq!(table.iter_except([(u64::MAX, &1)].into_iter()).count(), 0);
     assert_eq!((table.iter().count(), table.drain().count()), (0, 0));
     assert_eq!(table.memory_bytes(), 0);
 }
@@ -232,6 +233,7 @@ enum Step {
     Remove(u64),
     Retain(u64),
     Reserve(usize),
+    Except(Vec<u64>),
     Drain,
 }
 
@@ -243,6 +245,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => key.prop_map(Step::Remove),
         1 => (2..6_u64).prop_map(Step::Retain),
         1 => (0..60_usize).prop_map(Step::Reserve),
+        1 => proptest::collection::vec(0..120_u64, 0..80).prop_map(Step::Except),
         1 => Just(Step::Drain),
     ]
 }
@@ -273,6 +276,12 @@ fn agree_with_a_map(steps: Vec<Step>, hash: fn(&u64) -> u64) {
                 model.retain(|key, state| (*key + *state) % divisor != 0);
             }
             Step::Reserve(n) => table.reserve(n, hash),
+            Step::Except(keys) => {
+                let except = keys.iter().map(|key| (hash(key), key));
+                let left: Vec<_> = table.iter_except(except).map(|(key, state)| (*key, **state)).collect();
+                let all = table.iter().map(|(key, state)| (*key, **state));
+                assert_eq!(left, all.filter(|(key, _)| !keys.contains(key)).collect::<Vec<_>>());
+            }
             Step::Drain => {
                 let drained: BTreeMap<_, _> = table.drain().map(|(key, state)| (key, *state)).collect();
                 assert_eq!(drained, std::mem::take(&mut model));
