@@ -149,8 +149,8 @@ pub(super) struct Core {
     /// When the last message on a link arrives: what follows comes later.
     links: BTreeMap<(u8, usize, usize), u64>,
     pub(super) is_calm: bool,
-    /// A coordinator has begun to work since the job was last said to be finished, or was at work under a later generation
-    /// when it was said. That is right only if the commit which says so was damaged.
+    /// A coordinator has begun to work since the job was last said to be finished, or since the commit that says so. That is
+    /// right only if that commit was damaged.
     pub(super) is_reopened: bool,
     /// Sources out of a thousand whose partitions are found one after another.
     pub(super) growing_per_mille: u64,

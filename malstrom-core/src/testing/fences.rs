@@ -21,8 +21,12 @@ pub(super) struct Fences {
     at_work: BTreeMap<usize, Generation>,
     /// Claims that were made when something was committed already.
     behind_commits: BTreeSet<(usize, Generation)>,
-    /// What was committed, by whom.
-    commits: BTreeSet<(Generation, SnapshotId)>,
+    /// What was committed, by whom, and how many starts of workers were before.
+    commits: BTreeMap<(Generation, SnapshotId), usize>,
+    /// Who has started workers, in order.
+    starts: Vec<usize>,
+    /// How many of those were before each coordinator was launched.
+    launched: BTreeMap<usize, usize>,
     /// Something in the plan may make a step of a rescale late.
     pub(super) are_steps_excused: bool,
 }
@@ -51,14 +55,18 @@ impl Fences {
         self.at_work.clear();
     }
 
-    /// Whether somebody has begun to work under a later generation than this coordinator.
-    pub(super) fn is_outdone(&self, by: usize) -> bool {
-        let own = self.at_work.get(&by);
-        self.at_work.values().any(|other| Some(other) > own)
+    pub(super) fn launched(&mut self, of: usize) {
+        self.launched.insert(of, self.starts.len());
     }
 
     pub(super) fn committed(&mut self, generation: Generation, snapshot: SnapshotId) {
-        self.commits.insert((generation, snapshot));
+        self.commits.entry((generation, snapshot)).or_insert(self.starts.len());
+    }
+
+    /// Whether another has started workers behind this commit, of which this coordinator cannot have known.
+    pub(super) fn has_begun_since(&self, commit: (Generation, SnapshotId), of: usize) -> bool {
+        let known = self.commits.get(&commit).max(self.launched.get(&of)).copied().unwrap_or(0);
+        self.starts[known..].iter().any(|by| *by != of)
     }
 }
 
@@ -67,6 +75,7 @@ impl Core {
     pub(super) fn check_start(&mut self, of: usize, generation: Generation) {
         // Sinks go back to what it restores, also if it is lost before it runs.
         self.is_reopened = true;
+        self.objects.fences.starts.push(of);
         self.objects.fences.at_work.insert(of, generation);
         // An entry that was taken out of the log frees its number, and what is claimed there cannot be told apart.
         let stands = self.objects.fences.claims.contains(&(of, generation));
@@ -80,7 +89,7 @@ impl Core {
     /// A coordinator orders something.
     pub(super) fn check_order(&mut self, of: usize, command: &Command) {
         let Order::Committed { id } = command.order else { return };
-        let is_committed = self.objects.fences.commits.contains(&(command.generation, id));
+        let is_committed = self.objects.fences.commits.contains_key(&(command.generation, id));
         if !is_committed && !self.objects.is_damaged {
             let generation = command.generation;
             self.violation(format!(

@@ -41,7 +41,10 @@ impl World {
         let host = SimHost { of, net: self.net.clone(), core: self.core.clone() };
         let store = Arc::new(SimStore { core: self.core.clone(), of });
         let run = Coordinator::new(config, Rc::new(host), store, mailbox.clone()).run();
-        self.core.lock().note(format!("coordinator {of} starts with {n_workers} workers"));
+        let mut core = self.core.lock();
+        core.objects.fences.launched(of);
+        core.note(format!("coordinator {of} starts with {n_workers} workers"));
+        drop(core);
         self.coordinators.push(Coord {
             task: Task::new(run),
             mailbox,
@@ -142,7 +145,8 @@ impl World {
         if !core.objects.has_commit(manifest.snapshot) {
             return Err(format!("I16: it finished but {} is not in the log", manifest.snapshot));
         }
-        core.is_reopened = core.objects.fences.is_outdone(of);
+        let commit = (manifest.generation, manifest.snapshot);
+        core.is_reopened = core.objects.fences.has_begun_since(commit, of);
         self.end = Some(End::Finished);
         Ok(())
     }
