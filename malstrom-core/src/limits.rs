@@ -12,8 +12,10 @@ pub const SOURCE_READ_RECORDS: usize = 1024;
 pub const SOURCE_READ_RECORDS_MIN: usize = 16;
 /// How long a stage whose rate is limited may make up for what did not pass in time.
 pub const RATE_BURST: Duration = Duration::from_millis(20);
-/// How long a source has nothing before it is idle, and left out of the merge of watermarks.
-pub const IDLE_AFTER: Duration = Duration::from_millis(50);
+/// How long a source, or one of its partitions, has nothing before it is idle, and left out of the merge of watermarks,
+/// unless it says otherwise. What a partition yields that was left out may be late, so a pause in which others go on must
+/// not be enough.
+pub const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// Source reads after which a busy stage flushes batches that are not full.
 pub const FLUSH_AFTER_READS: u32 = 32;
 /// Records that wait, per stage, for bins that are on their way; past it the stage reads no further.

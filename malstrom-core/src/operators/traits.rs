@@ -1,10 +1,13 @@
 //! What an operator, a source and a sink are: the traits a user implements for one of their own.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::element::{Record, Timestamp};
 use crate::ids::{Generation, SnapshotId, WorkerId};
+use crate::limits::IDLE_AFTER;
 use crate::ports::Nanos;
 
 /// Any error of a user's or a connector's.
@@ -161,6 +164,16 @@ pub trait Source: 'static {
         partition: &str,
         position: Option<<Self::Reader as Read>::Position>,
     ) -> Result<Self::Reader, BoxError>;
+
+    /// How long a partition may have nothing before it is idle: then event time goes on without it, and what it yields
+    /// later may be late. Without one it is never idle, and a partition that stays empty holds event time up for good. A
+    /// partition that has ended is left out at once.
+    ///
+    /// A minute, unless it is given here or where the source is read
+    /// ([`Stream::idle_after`](crate::stream::Stream::idle_after)).
+    fn idle_after(&self) -> Option<Duration> {
+        Some(IDLE_AFTER)
+    }
 }
 
 /// What a reader has to say after a read.

@@ -3,19 +3,19 @@
 //! # Rules
 //! 1. What is promised is the least of what the readers of all partitions promise; between two routes it never regresses.
 //! 2. Behind the barrier of a route it is promised anew, for the partitions there are then.
-//! 3. A partition that has had nothing for a while is left out: it holds the others up no longer, except before the end of
+//! 3. A partition that has had nothing for as long as the source allows is left out: it holds the others up no longer, except before the end of
 //!    event time.
 //! 4. A source of which nothing is left to read, or that is quiet, says the greatest that any of its partitions has promised,
 //!    and is idle: what one promised while another held it up, or while a route was under way, is not forgotten.
 //! 5. While a partition is on its way here, nothing is promised and the source is not idle; the others are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::{AnySource, Counted, Inlet, OpenError, Pipe, PullContext, Pulled, StageError};
 use crate::codec;
 use crate::element::{Control, Timestamp};
 use crate::ids::SnapshotId;
-use crate::limits::IDLE_AFTER;
 use crate::mutant::{self, Mutant};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
 use crate::ports::Nanos;
@@ -24,6 +24,8 @@ use crate::ports::Nanos;
 pub struct SourceInlet<S: Source> {
     name: String,
     source: S,
+    /// How long a partition, or all of them, may have nothing before it is left out; without one for ever.
+    idle_after: Option<Duration>,
     partitions: Vec<Partition<S::Reader>>,
     next: usize,
     /// Control to put into the stream before any further record.
@@ -52,9 +54,9 @@ struct Partition<R> {
 }
 
 impl<R> Partition<R> {
-    /// It has nothing now; when it will be idle, unless it is.
-    fn quiet(&mut self, now: Nanos) -> Option<Nanos> {
-        let idle_at = self.quiet_since.get_or_insert(now).after(IDLE_AFTER);
+    /// It has nothing now; when it will be idle, unless it is or never will be.
+    fn quiet(&mut self, now: Nanos, idle_after: Option<Duration>) -> Option<Nanos> {
+        let idle_at = self.quiet_since.get_or_insert(now).after(idle_after?);
         self.is_idle = now >= idle_at;
         (!self.is_idle).then_some(idle_at)
     }
@@ -64,6 +66,7 @@ impl<S: Source> SourceInlet<S> {
     pub(crate) fn new(name: &str, source: S) -> Self {
         Self {
             name: name.to_owned(),
+            idle_after: source.idle_after(),
             source,
             partitions: Vec::new(),
             next: 0,
@@ -79,7 +82,14 @@ impl<S: Source> SourceInlet<S> {
 
     /// Another source in place of this one, before anything is read.
     pub(crate) fn map_source<T: Source>(self, map: impl FnOnce(S) -> T) -> SourceInlet<T> {
-        SourceInlet::new(&self.name, map(self.source))
+        let idle_after = self.idle_after;
+        SourceInlet::new(&self.name, map(self.source)).idle_after(idle_after)
+    }
+
+    /// Other than what the source says.
+    pub(crate) fn idle_after(mut self, after: Option<Duration>) -> Self {
+        self.idle_after = after;
+        self
     }
 
     fn failed(&self, error: BoxError) -> StageError {
@@ -123,8 +133,8 @@ impl<S: Source> SourceInlet<S> {
             return Pulled::Dry(wake_at);
         }
         let since = *self.quiet_since.get_or_insert(now);
-        let idle_at = since.after(IDLE_AFTER);
-        if now >= idle_at || self.is_exhausted() {
+        let idle_at = self.idle_after.map(|after| since.after(after));
+        if idle_at.is_some_and(|at| now >= at) || self.is_exhausted() {
             if let Some(time) = self.last_promise() {
                 self.watermark = time;
                 return Pulled::Control(Control::Watermark(time));
@@ -132,7 +142,7 @@ impl<S: Source> SourceInlet<S> {
             self.is_idle = true;
             return Pulled::Control(Control::Idle);
         }
-        Pulled::Dry(earliest(wake_at, idle_at))
+        Pulled::Dry(idle_at.map_or(wake_at, |at| earliest(wake_at, at)))
     }
 
     /// How far event time has come in a source that is quiet, if it has not said so. It follows from the positions alone, so
@@ -200,8 +210,9 @@ impl<S: Source> Pipe for SourceInlet<S> {
                 ReadStatus::Ended => continue,
                 ReadStatus::Wait(Some(until)) if until > cx.now => {
                     wake_at = earliest(wake_at, until);
-                    wake_at =
-                        self.partitions[at].quiet(cx.now).map_or(wake_at, |idle| earliest(wake_at, idle));
+                    wake_at = self.partitions[at]
+                        .quiet(cx.now, self.idle_after)
+                        .map_or(wake_at, |idle| earliest(wake_at, idle));
                     continue;
                 }
                 ReadStatus::Wait(_) | ReadStatus::More => {}
@@ -215,7 +226,9 @@ impl<S: Source> Pipe for SourceInlet<S> {
             }
             if let ReadStatus::Wait(until) = self.partitions[at].status {
                 wake_at = until.map_or(wake_at, |until| earliest(wake_at, until));
-                wake_at = self.partitions[at].quiet(cx.now).map_or(wake_at, |idle| earliest(wake_at, idle));
+                wake_at = self.partitions[at]
+                    .quiet(cx.now, self.idle_after)
+                    .map_or(wake_at, |idle| earliest(wake_at, idle));
             }
         }
         if let Some(time) = self.merged_watermark() {

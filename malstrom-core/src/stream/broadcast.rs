@@ -17,7 +17,8 @@ impl<P: Pipe> Stream<P> {
     /// of one partition of their source, the later comes later everywhere. Rules of different partitions come to workers
     /// in any order, and what they come to must not depend on that.
     ///
-    /// Event time behind it is that of both streams; rules without it hold it up until their source is idle.
+    /// Event time behind it is that of both streams; rules without it hold it up until their source is
+    /// idle: a minute, so give it [`idle_after(Duration::ZERO)`](super::Stream::idle_after).
     ///
     /// ```
     /// use std::collections::BTreeSet;

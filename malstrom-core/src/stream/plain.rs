@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 use super::{Job, KeyedStream, WindowedBy};
 use crate::element::{Keyed, Record, Timestamp};
@@ -467,6 +468,33 @@ impl<P: Pipe> Stream<P> {
 }
 
 impl<S: Source> Stream<SourceInlet<S>> {
+    /// How long a partition of the source may have nothing before event time goes on without it; `None` for ever. What it
+    /// yields afterwards may be late. Unless this says otherwise it is what the source says
+    /// ([`Source::idle_after`]): a minute.
+    ///
+    /// Short where a partition is often empty and its records, when they come, may be late; `None` where event time must
+    /// not go on without any, though one that stays empty then holds up every window.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use malstrom_core::element::Timestamp;
+    /// use malstrom_core::operators::{Discard, from_iters};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::Watermarks;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     job.source("clicks", from_iters(2, |i| [10 * i, 10 * i + 1]))
+    ///         .idle_after(Duration::from_secs(5))
+    ///         .assign_timestamps(|n| Timestamp(*n as i64), Watermarks::ascending())
+    ///         .sink("nowhere", Discard);
+    /// })?;
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    pub fn idle_after(self, after: impl Into<Option<Duration>>) -> Self {
+        let after = after.into();
+        self.through(|pipe| pipe.idle_after(after))
+    }
+
     /// Gives each record of a source its event time, and has each partition of the source say how far event time has
     /// come. What a partition has promised is part of its position, so it survives snapshots and rescales.
     ///

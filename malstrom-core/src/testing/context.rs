@@ -13,12 +13,13 @@ use super::echo::Echo;
 use super::rng::Rng;
 use crate::element::{Record, Timestamp};
 use crate::ids::{Generation, SnapshotId};
-use crate::limits::IDLE_AFTER;
 use crate::operators::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, SinkContext, Source, TransactionalSink,
 };
 use crate::ports::Nanos;
 
+/// How long a partition has nothing before it is idle: short, so that many are.
+pub(super) const IDLE_AFTER: Duration = Duration::from_millis(50);
 /// Partitions of a source at most.
 const PARTITIONS_MAX: u64 = 5;
 /// How often a partition that has nothing left looks whether its source still grows.
@@ -320,6 +321,10 @@ impl Source for SimSource {
                 end: rng.per_mille(300).then_some(Timestamp::MAX),
             }),
         })
+    }
+
+    fn idle_after(&self) -> Option<Duration> {
+        Some(IDLE_AFTER)
     }
 }
 

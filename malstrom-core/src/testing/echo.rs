@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::context::{Item, SimContext};
+use super::context::{IDLE_AFTER, Item, SimContext};
 use super::rng::mix;
 use crate::element::{Record, Timestamp};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
@@ -80,6 +80,10 @@ impl Source for EchoSource {
             data,
             next: position.unwrap_or(0),
         })
+    }
+
+    fn idle_after(&self) -> Option<Duration> {
+        Some(IDLE_AFTER)
     }
 }
 

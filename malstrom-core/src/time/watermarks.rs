@@ -7,6 +7,7 @@
 //! 3. Before a partition's generator has promised anything, neither has the source.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +186,10 @@ where
             generator: self.watermarks.clone(),
             watermark,
         })
+    }
+
+    fn idle_after(&self) -> Option<Duration> {
+        self.source.idle_after()
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
 use crate::element::Record;
+use crate::limits::IDLE_AFTER;
+use crate::time::{Timed, Watermarks};
 
 /// A source whose partitions always emit one record and then say what their name says.
 struct Says;
@@ -213,6 +215,31 @@ fn i7_a_partition_that_is_quiet_for_a_while_holds_up_the_others_no_longer() {
         }
     }
     assert_eq!(told, [(3, false), (8, true)]);
+}
+
+#[test]
+fn i6_a_partition_that_is_never_idle_holds_up_the_others_for_good() {
+    let mut inlet = stuck(&["3", "8"]).idle_after(None);
+    let mut told = Vec::new();
+    let after = u64::try_from(IDLE_AFTER.as_nanos()).unwrap();
+    for turn in 0..40 {
+        inlet.partitions[0].status = ReadStatus::Wait(Some(Nanos(1 << 60)));
+        let pulled = inlet.pull(&PullContext::at(Nanos(turn * after)), &mut Out).unwrap();
+        assert!(pulled != Pulled::Control(Control::Idle));
+        if let Pulled::Control(Control::Watermark(time)) = pulled {
+            told.push(time.0);
+        }
+    }
+    assert_eq!(told, [3]);
+}
+
+#[test]
+fn how_long_a_source_may_be_quiet_outlives_that_its_records_are_given_times() {
+    let after = Some(Duration::from_secs(5));
+    let inlet = SourceInlet::new("stuck", Stuck).idle_after(after);
+    let timed = inlet
+        .map_source(|source| Timed::new(source, |n: &u32| Timestamp(i64::from(*n)), Watermarks::ascending()));
+    assert_eq!(timed.idle_after, after);
 }
 
 /// A source whose partitions are named by a time, promise it, and turn out to be at their end.
