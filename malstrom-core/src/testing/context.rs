@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ use crate::operators::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, SinkContext, Source, TransactionalSink,
 };
 use crate::ports::Nanos;
+
+/// What a user's code panics with, to be told from a panic of the engine.
+#[derive(Debug)]
+pub(super) struct UserPanic(pub(super) String);
 
 /// How long a partition has nothing before it is idle: short, so that many are.
 pub(super) const IDLE_AFTER: Duration = Duration::from_millis(50);
@@ -255,14 +260,22 @@ impl SimContext {
         self.0.heard.borrow().get(source).copied().unwrap_or(Timestamp::MIN)
     }
 
+    /// The code of a user, who may return an error here, or panic amid whatever called it.
     pub(super) fn may_fail(&self, what: &str) -> Result<(), BoxError> {
         let due = self.0.n_errors_due.get();
-        if due > 0 && self.0.rng.borrow_mut().per_mille(200) {
-            self.0.n_errors_due.set(due - 1);
-            self.0.core.lock().counts.add("user code: error");
-            return Err(format!("simulated failure to {what}").into());
+        if due == 0 || !self.0.rng.borrow_mut().per_mille(200) {
+            return Ok(());
         }
-        Ok(())
+        self.0.n_errors_due.set(due - 1);
+        let mut core = self.0.core.lock();
+        let panics = core.now % 2 == 0;
+        core.counts.add(if panics { "user code: panic" } else { "user code: error" });
+        drop(core);
+        if panics {
+            // As `panic!` does, and without a message for each on the terminal.
+            resume_unwind(Box::new(UserPanic(format!("simulated panic instead of a {what}"))));
+        }
+        Err(format!("simulated failure to {what}").into())
     }
 }
 

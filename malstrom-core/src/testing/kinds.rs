@@ -74,6 +74,7 @@ pub(super) const ALL: &[&str] = &[
     "time: event time jumps",
     "time: jump",
     "user code: error",
+    "user code: panic",
     "worker: crash",
     "worker: given up while cut off, and works on for a while",
     "worker: lost at a call of the coordinator's store",

@@ -1,9 +1,11 @@
 //! The life of workers: each is built when its start comes, takes a step when it is nudged, and is stopped, given up or
 //! lost.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use super::super::clock::Event;
+use super::super::context::UserPanic;
 use super::super::net::SimPort;
 use super::World;
 use crate::ids::{Generation, WorkerId};
@@ -92,18 +94,28 @@ impl World {
         let Some(worker) = &mut it.worker else { return };
         #[cfg(feature = "mutants")]
         crate::mutant::set_worker(it.me.0);
-        match worker.step() {
+        let step = match catch_unwind(AssertUnwindSafe(|| worker.step())) {
+            Ok(step) => step.map_err(|error| {
+                if let WorkerError::Protocol(reason) = &error
+                    && !it.is_stopped
+                {
+                    self.core.lock().violation(format!("{}: {reason}", it.me));
+                }
+                error.to_string()
+            }),
+            // What runs workers catches the panics of a user, as the runtime does; one of the engine is a fault of its own.
+            Err(panic) => match panic.downcast::<UserPanic>() {
+                Ok(panic) => Err(format!("panicked: {}", panic.0)),
+                Err(panic) => resume_unwind(panic),
+            },
+        };
+        match step {
             Ok(Activity::Busy) => self.nudge(actor),
             Ok(Activity::Idle(None)) => {}
             Ok(Activity::Idle(Some(until))) => self.core.lock().at(until.0, Event::Nudge(actor)),
             // Nobody hears of a worker that was given up.
             Err(_) if it.is_stopped => it.worker = None,
-            Err(error) => {
-                if let WorkerError::Protocol(reason) = &error {
-                    self.core.lock().violation(format!("{}: {reason}", it.me));
-                }
-                self.fail(actor, error.to_string());
-            }
+            Err(reason) => self.fail(actor, reason),
         }
     }
 
