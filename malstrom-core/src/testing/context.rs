@@ -268,7 +268,7 @@ impl SimContext {
         }
         self.0.n_errors_due.set(due - 1);
         let mut core = self.0.core.lock();
-        let panics = core.now % 2 == 0;
+        let panics = core.now.is_multiple_of(2);
         core.counts.add(if panics { "user code: panic" } else { "user code: error" });
         drop(core);
         if panics {
