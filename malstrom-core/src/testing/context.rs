@@ -24,7 +24,7 @@ use crate::ports::Nanos;
 pub(super) struct UserPanic(pub(super) String);
 
 /// How long a partition has nothing before it is idle: short, so that many are.
-pub(super) const IDLE_AFTER: Duration = Duration::from_millis(50);
+pub(super) const SIMULATED_IDLE_AFTER: Duration = Duration::from_millis(50);
 /// Partitions of a source at most.
 const PARTITIONS_MAX: u64 = 5;
 /// How often a partition that has nothing left looks whether its source still grows.
@@ -313,7 +313,7 @@ impl Source for SimSource {
             0 => Duration::ZERO,
             _ => self.context.0.spread.mul_f64(rng.below(1200) as f64 / 1000.0) / (n_records.max(1) as u32),
         };
-        let gap = if self.is_steady { gap.min(IDLE_AFTER / 2) } else { gap };
+        let gap = if self.is_steady { gap.min(SIMULATED_IDLE_AFTER / 2) } else { gap };
         let digits: String = partition.chars().filter(char::is_ascii_digit).collect();
         Ok(SimReader {
             context: self.context.clone(),
@@ -326,7 +326,7 @@ impl Source for SimSource {
             source: self.name.clone(),
             run: self.run,
             times: self.context.fixed(&self.name).per_mille(750).then(|| Times {
-                first: 2 * rng.below(20) as i64 + i64::from(gap >= IDLE_AFTER),
+                first: 2 * rng.below(20) as i64 + i64::from(gap >= SIMULATED_IDLE_AFTER),
                 // Some partitions run through event time much faster than others.
                 step: 2 * [1, 3, 50][rng.below(3) as usize],
                 jump_at: rng.below(n_records + 1),
@@ -337,7 +337,7 @@ impl Source for SimSource {
     }
 
     fn idle_after(&self) -> Option<Duration> {
-        Some(IDLE_AFTER)
+        Some(SIMULATED_IDLE_AFTER)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::context::{IDLE_AFTER, Item, SimContext};
+use super::context::{Item, SIMULATED_IDLE_AFTER, SimContext};
 use super::rng::mix;
 use crate::element::{Record, Timestamp};
 use crate::operators::{BoxError, Emit, Read, ReadContext, ReadStatus, Source};
@@ -83,7 +83,7 @@ impl Source for EchoSource {
     }
 
     fn idle_after(&self) -> Option<Duration> {
-        Some(IDLE_AFTER)
+        Some(SIMULATED_IDLE_AFTER)
     }
 }
 
