@@ -7,6 +7,7 @@ pub(super) const ALL: &[&str] = &[
     "check: run again from an older commit",
     "check: a worker lost so that new partitions are found",
     "coordinator: crash",
+    "crash during a recovery",
     "coordinator: hears nothing of its store for a while",
     "coordinator: lost behind the effect of a call of its store",
     "coordinator: pause amid which a call of its store takes effect",

@@ -15,8 +15,15 @@ impl World {
             return;
         }
         self.core.lock().note(format!("fault: {fault:?}"));
+        let is_recovering = self.coordinators.iter().any(|coordinator| {
+            coordinator.task.is_alive() && coordinator.mailbox.status().operation == Some("recover")
+        });
         if let Some(kind) = self.strike(fault) {
-            self.core.lock().counts.add(kind);
+            let mut core = self.core.lock();
+            core.counts.add(kind);
+            if is_recovering && matches!(fault, Fault::CrashWorker | Fault::CrashCoordinator) {
+                core.counts.add("crash during a recovery");
+            }
         }
     }
 
