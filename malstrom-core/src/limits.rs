@@ -16,8 +16,9 @@ pub const RATE_BURST: Duration = Duration::from_millis(20);
 /// unless it says otherwise. What a partition yields that was left out may be late, so a pause in which others go on must
 /// not be enough.
 pub const IDLE_AFTER: Duration = Duration::from_secs(60);
-/// Source reads after which a busy stage flushes batches that are not full.
-pub const FLUSH_AFTER_READS: u32 = 32;
+/// Time after which a busy stage flushes batches that are not full, and what is combined before an exchange; one that has
+/// nothing to do flushes at once. Combining gains by more, and what is held is later by as much.
+pub const FLUSH_EVERY: Duration = Duration::from_millis(2);
 /// Records that wait, per stage, for bins that are on their way; past it the stage reads no further.
 pub const ASIDE_RECORDS_MAX: usize = 1 << 20;
 /// Records ahead of the current one whose state is prefetched.

@@ -98,7 +98,7 @@ where
 }
 
 /// Records that one turn of the loop of a read takes.
-const UNROLLED_RECORDS: usize = 4;
+const UNROLLED_RECORDS: usize = 8;
 
 /// A partition of a [`FromIter`] being read. Its position is the number of records taken.
 #[derive(Clone, Debug)]
@@ -119,15 +119,16 @@ impl<I: Iterator + 'static> Read for IterReader<I> {
             return Err("the iterator panicked when it was last read".into());
         };
         let mut n = 0;
-        'read: while n < cx.n_records_max {
-            let n_left = cx.n_records_max - n;
-            // Where the whole stage is a few instructions the compiler unrolls this, and that takes half the time of a
-            // loop of single records; a long stage it leaves as it is.
-            for turn in 0..UNROLLED_RECORDS {
-                if turn == n_left {
-                    break 'read;
+        'read: {
+            for _ in 0..cx.n_records_max / UNROLLED_RECORDS {
+                for _ in 0..UNROLLED_RECORDS {
+                    let Some(value) = iter.next() else { break 'read };
+                    n += 1;
+                    out.emit(Record::new(value));
                 }
-                let Some(value) = iter.next() else { break 'read };
+            }
+            while n < cx.n_records_max {
+                let Some(value) = iter.next() else { break };
                 n += 1;
                 out.emit(Record::new(value));
             }

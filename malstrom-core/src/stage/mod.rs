@@ -40,7 +40,7 @@ use pipe::Counted;
 
 use crate::element::{Barrier, Control, Timestamp};
 use crate::ids::Bin;
-use crate::limits::{BATCH_RECORDS, SOURCE_READ_RECORDS, SOURCE_READ_RECORDS_MIN};
+use crate::limits::{BATCH_RECORDS, FLUSH_EVERY, SOURCE_READ_RECORDS, SOURCE_READ_RECORDS_MIN};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::operators::BoxError;
@@ -106,7 +106,8 @@ pub(crate) struct Stage<P, O> {
     deferred: Option<Timestamp>,
     /// What the operators were told. For them event time never goes back, even where a source's promise does.
     watermark: Timestamp,
-    reads_since_flush: u32,
+    /// When it last flushed while it had something to do.
+    flushed_at: Nanos,
     /// Records that a source is to give at most: as many as make about one batch behind the operators. A line has many words,
     /// and what it makes beyond a batch waits for its turn and drives out of the cache what the next stage will touch.
     n_records_max: usize,
@@ -127,7 +128,7 @@ impl<P, O> Stage<P, O> {
             behind: None,
             deferred: None,
             watermark: Timestamp::MIN,
-            reads_since_flush: 0,
+            flushed_at: Nanos(0),
             n_records_max: SOURCE_READ_RECORDS,
             opened_at,
         }
@@ -160,8 +161,8 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
                 } else if n_made < BATCH_RECORDS / 2 && self.n_records_max < SOURCE_READ_RECORDS {
                     self.n_records_max *= 2;
                 }
-                self.reads_since_flush += 1;
-                if self.reads_since_flush >= crate::limits::FLUSH_AFTER_READS {
+                if cx.now.since(self.flushed_at) >= FLUSH_EVERY {
+                    self.flushed_at = cx.now;
                     self.flush()?;
                     self.tell_deferred()?;
                 }
@@ -230,7 +231,6 @@ impl<P: Pipe, O: Outlet<P::Item>> AnyStage for Stage<P, O> {
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
-        self.reads_since_flush = 0;
         if !mutant::is(Mutant::CombinedHeld) {
             self.emit(|pipe, out| pipe.flush(out))?;
         }

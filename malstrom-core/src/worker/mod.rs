@@ -47,6 +47,8 @@ pub struct Worker {
     /// The route version under which all sources were last reported to have ended.
     exhausted_at: Option<RouteVersion>,
     is_ended: bool,
+    /// When the last step that gave turns to stages began.
+    now: Nanos,
     /// The stage that had the last turn, for whoever asks where a panic came from.
     current: usize,
 }
@@ -115,6 +117,7 @@ impl Worker {
             moving: None,
             exhausted_at: None,
             is_ended: false,
+            now: Nanos(0),
             current: 0,
         }
     }
@@ -132,7 +135,8 @@ impl Worker {
         is_busy |= self.go_on_restoring()?;
         let mut wake_at = None;
         if self.phase == Phase::Running {
-            let cx = PullContext::at(self.port.now());
+            self.now = self.port.now();
+            let cx = PullContext::at(self.now);
             for stage in (0..self.stages.len()).rev() {
                 self.current = stage;
                 match self.stages[stage].turn(&cx)? {
@@ -151,6 +155,12 @@ impl Worker {
             self.report_ended();
         }
         Ok(if is_busy { Activity::Busy } else { Activity::Idle(wake_at) })
+    }
+
+    /// When the last step began in which the dataflow ran, on the port's clock; 0 before there was one.
+    #[must_use]
+    pub const fn stepped_at(&self) -> Nanos {
+        self.now
     }
 
     /// Records written to sinks since this was last asked.

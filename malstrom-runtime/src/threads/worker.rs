@@ -20,8 +20,9 @@ use super::port::ThreadPort;
 const REST_MAX: Duration = Duration::from_millis(500);
 /// Time between two counts of keys: a count walks over all bins, some ten microseconds.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
-/// Steps after which a worker that writes nothing looks whether it is time to count.
-const KEYS_STEPS: u32 = 64;
+/// Time between two moments at which a busy worker tells the gauges what it wrote: they are memory that all workers share,
+/// and a step may take less time than fetching it does.
+const WRITTEN_EVERY: Duration = Duration::from_micros(50);
 
 /// A user's job closure.
 pub(crate) type Define = Arc<dyn Fn(&Job) + Send + Sync>;
@@ -33,7 +34,9 @@ pub(crate) struct Driven {
     metrics: Arc<Metrics>,
     figures: WorkerFigures,
     keys_counted: Nanos,
-    steps_since_look: u32,
+    /// Records written that the gauges do not know of yet.
+    n_untold: u64,
+    told: Nanos,
 }
 
 impl Driven {
@@ -59,7 +62,8 @@ impl Driven {
             metrics,
             figures: WorkerFigures::default(),
             keys_counted: Nanos(0),
-            steps_since_look: 0,
+            n_untold: 0,
+            told: Nanos(0),
         })
     }
 
@@ -76,15 +80,10 @@ impl Driven {
                 return Err(format!("panicked: {} (in the stage that begins at {place})", message(&*panic)));
             }
         };
-        let n_written = self.worker.take_n_written();
-        self.steps_since_look += 1;
-        if n_written > 0 || self.steps_since_look >= KEYS_STEPS {
-            self.steps_since_look = 0;
-            let now = clock::now();
-            if n_written > 0 {
-                self.metrics.written(n_written, now);
-                self.figures.n_written += n_written;
-            }
+        self.n_untold += self.worker.take_n_written();
+        let now = self.worker.stepped_at();
+        if activity != Activity::Busy || now.since(self.told) >= WRITTEN_EVERY {
+            self.tell_written(now);
             self.count_keys(now);
         }
         Ok(activity)
@@ -97,11 +96,17 @@ impl Driven {
     pub(crate) fn run(&mut self, stop: &AtomicBool) -> Result<(), String> {
         step_until_stopped(stop, || match self.step()? {
             Activity::Busy => Ok(None),
-            Activity::Idle(wake_at) => {
-                self.count_keys(clock::now());
-                Ok(Some(rest(wake_at)))
-            }
+            Activity::Idle(wake_at) => Ok(Some(rest(wake_at))),
         })
+    }
+
+    fn tell_written(&mut self, now: Nanos) {
+        self.told = now;
+        let n_written = std::mem::take(&mut self.n_untold);
+        if n_written > 0 {
+            self.metrics.written(n_written, now);
+            self.figures.n_written += n_written;
+        }
     }
 
     fn count_keys(&mut self, now: Nanos) {
@@ -116,6 +121,7 @@ impl Driven {
 
 impl Drop for Driven {
     fn drop(&mut self) {
+        self.tell_written(self.worker.stepped_at());
         self.metrics.remove_worker(self.me);
     }
 }
