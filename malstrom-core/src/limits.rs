@@ -41,7 +41,7 @@ pub const BINS_MAX: u32 = 1 << 15;
 /// without optimisation, and bytes from outside may claim any number.
 pub const NESTING_LEVELS_MAX: usize = 128;
 /// Bytes of encoded state after which a worker starts a new object: so many at least, ...
-pub const OBJECT_BYTES_MIN: usize = 2 << 20;
+pub const OBJECT_BYTES_MIN: usize = 1 << 20;
 /// ... so many at most, and between the two this part of what it has written for the snapshot. So little of a snapshot is on
 /// its way to the store at once, and a large one is not a thousand objects.
 pub const OBJECT_BYTES_MAX: usize = 8 << 20;
@@ -62,6 +62,8 @@ pub const ENCODE_SLICE_BYTES: usize = 32 << 10;
 /// What encoding a bin counts beside its bytes, in bytes: to seal one costs about as much as encoding this, and where bins are
 /// small a slice would else be hundreds of them.
 pub const ENCODE_BYTES_PER_BIN: usize = 1 << 10;
+/// Bytes that a key and its state take at least, encoded: a worker that has never stored an object makes room by it.
+pub const ENCODE_BYTES_PER_KEY_MIN: usize = 4;
 /// State encoded in addition for each key that had to be saved since the last slice, in bytes. Saving a key costs about as
 /// much as encoding this: under load a snapshot hurries, so that fewer keys are touched before it is done.
 pub const ENCODE_BYTES_PER_SAVED_KEY: usize = 256;

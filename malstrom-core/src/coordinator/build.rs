@@ -8,7 +8,7 @@
 //! 5. Each worker loads the bins and partitions it is given; the first also recovers the transactional sinks.
 //! 6. When all have, all run.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -31,7 +31,7 @@ impl Coordinator {
             let reason = "every commit in the log is damaged".to_owned();
             return Err(Failure::Fatal(JobError::NothingRestorable { reason }));
         }
-        let manifest = candidate.map(|candidate| Rc::new(candidate.manifest.clone()));
+        let manifest = candidate.map(|candidate| Arc::new(candidate.manifest.clone()));
         if let Some(manifest) = &manifest {
             self.config.n_bins = manifest.n_bins;
         }

@@ -11,6 +11,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::recover::Failure;
 use super::{Coordinator, JobError};
@@ -179,8 +180,8 @@ impl Coordinator {
     }
 
     /// Appends a commit. When this returns, the snapshot is committed.
-    pub(super) async fn append_commit(&mut self, manifest: Manifest) -> Result<(), Failure> {
-        let entry = LogEntry::Committed { token: self.host.token(), manifest: Box::new(manifest) };
+    pub(super) async fn append_commit(&mut self, manifest: Arc<Manifest>) -> Result<(), Failure> {
+        let entry = LogEntry::Committed { token: self.host.token(), manifest };
         while mutant::is(Mutant::FenceIgnored) && matches!(self.read_entry(self.log.next).await, Ok(Some(_)))
         {
             self.log.next += 1;

@@ -56,7 +56,7 @@ pub struct Coordinator {
     generation: Generation,
     next_snapshot: SnapshotId,
     /// The newest commit whose state the workers stand on: what the next snapshot is incremental to.
-    committed: Option<Rc<Manifest>>,
+    committed: Option<Arc<Manifest>>,
     /// Log numbers of commits whose bytes turned out to be damaged.
     damaged: BTreeSet<u64>,
     graph: GraphDescription,

@@ -8,6 +8,7 @@
 //! 4. If something breaks, all workers are stopped and it goes on at step 1, after a growing wait, a bounded number of
 //!    times in a row.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -237,7 +238,7 @@ impl Coordinator {
 
     fn already_finished(&mut self, resolution: Resolution) -> Outcome {
         let manifest = resolution.candidates.into_iter().next().map(|candidate| candidate.manifest);
-        self.committed = manifest.map(std::rc::Rc::new);
+        self.committed = manifest.map(Arc::new);
         Outcome { was_finished: true, ..self.outcome(Completion::Finished) }
     }
 

@@ -1,6 +1,6 @@
 //! What the coordinator says to the outside: reports, events, outcomes, errors.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{Generation, SnapshotId, WorkerId};
@@ -163,7 +163,7 @@ pub struct Outcome {
     /// Whether it had ended already before it was started this time.
     pub was_finished: bool,
     /// The newest commit.
-    pub manifest: Option<Rc<Manifest>>,
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 /// Why a job could not be started, or could not go on.

@@ -13,7 +13,7 @@
 //! When step 1 or 2 fails the snapshot is given up and the job goes on; the next one writes what this one would have.
 //! When it is not known whether step 3 took effect, the generation ends: the log is read again, which settles it.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Coordinator;
@@ -67,10 +67,10 @@ impl Coordinator {
             (0..self.n_live).map(WorkerId).filter_map(taken).collect()
         });
         let bytes = parts.iter().flat_map(|part| &part.objects).map(|object| object.bytes).sum();
-        let manifest = self.manifest(id, savepoint.clone(), after, parts);
+        let manifest = Arc::new(self.manifest(id, savepoint.clone(), after, parts));
         manifest.validate().map_err(|error| Failure::again(format!("the manifest of {id}: {error}")))?;
         self.append_commit(manifest.clone()).await?;
-        self.committed = Some(Rc::new(manifest));
+        self.committed = Some(manifest);
         let duration = self.host.now().since(begun);
         self.settle(id).await?;
         let gap = self.host.take_output_gap();

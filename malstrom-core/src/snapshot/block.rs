@@ -1,6 +1,6 @@
 //! One encoded bin as it lies in an object, beside many others.
 
-use super::frame::{Format, FrameError};
+use super::frame::{self, Format, FrameError};
 use crate::limits::BLOCK_BYTES_MAX;
 
 const FORMAT: Format = Format { magic: *b"MsBk", bytes_max: BLOCK_BYTES_MAX };
@@ -47,6 +47,12 @@ pub fn seal(raw: &[u8], out: &mut Vec<u8>) -> Result<SealedBlock, BlockError> {
         return Err(FrameError::TooLarge { bytes, bytes_max: u64::from(u32::MAX) }.into());
     };
     Ok(SealedBlock { offset: start as u64, bytes, checksum })
+}
+
+/// The room that [`seal`] needs at most for so many bytes.
+#[must_use]
+pub fn sealed_bytes_max(raw_bytes: usize) -> usize {
+    frame::sealed_bytes_max(raw_bytes)
 }
 
 /// What a block holds. Takes any bytes: memory is taken only for a length that the bytes can hold.

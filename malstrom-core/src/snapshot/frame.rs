@@ -173,6 +173,11 @@ fn unpack(packed: &[u8], length: u32) -> Result<Vec<u8>, FrameError> {
     Ok(raw)
 }
 
+/// The room that sealing so many bytes takes at most, while it goes on.
+pub(super) fn sealed_bytes_max(raw_bytes: usize) -> usize {
+    HEAD_BYTES + get_maximum_output_size(raw_bytes) + CHECKSUM_BYTES
+}
+
 fn malformed(reason: String) -> FrameError {
     FrameError::Malformed { reason }
 }

@@ -12,6 +12,8 @@
 //! # Assumptions
 //! Tokens are drawn once for every entry. What trimming adds to this is said in [`collect`](super::collect).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Format, FrameError};
@@ -46,7 +48,7 @@ pub enum LogEntry {
         #[serde(with = "halves")]
         token: u128,
         /// The snapshot.
-        manifest: Box<Manifest>,
+        manifest: Arc<Manifest>,
     },
 }
 
@@ -192,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_manifest_that_contradicts_itself_is_not_written_or_read() {
-        let mut manifest = Box::new(manifest("job", 1, 1));
+        let mut manifest = manifest("job", 1, 1);
         manifest.routes.n_workers = 0;
-        let entry = LogEntry::Committed { token: 1, manifest };
+        let entry = LogEntry::Committed { token: 1, manifest: Arc::new(manifest) };
         assert!(matches!(encode(&entry), Err(LogError::Manifest(ManifestError::NoWorkers))));
         let mut bytes = Vec::new();
         FORMAT.seal(&codec::encode(&entry).unwrap(), &mut bytes).unwrap();
@@ -204,10 +206,10 @@ mod tests {
     proptest! {
         #[test]
         fn an_entry_is_read_as_it_was_written(token in any::<u128>(), generation in any::<u64>(), job in ".*") {
-            let mut manifest = Box::new(manifest(&job, generation, 1));
+            let mut manifest = manifest(&job, generation, 1);
             manifest.savepoint = (token % 2 == 0).then(|| job.clone());
             let claim = LogEntry::Claimed { job, generation: Generation(generation), token };
-            for entry in [claim, LogEntry::Committed { token, manifest }] {
+            for entry in [claim, LogEntry::Committed { token, manifest: Arc::new(manifest) }] {
                 prop_assert_eq!(decode(&encode(&entry).unwrap()).unwrap(), entry);
             }
         }

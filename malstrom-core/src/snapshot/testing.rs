@@ -1,5 +1,7 @@
 //! Manifests and log entries for the tests of this room.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use super::{After, BlockRef, LogEntry, Manifest, ObjectRef, OperatorKind, RouteTable, object_path};
@@ -45,11 +47,11 @@ pub(super) fn claim(generation: u64) -> LogEntry {
 
 /// A commit of the manifest above.
 pub(super) fn commit(generation: u64, snapshot: u64) -> LogEntry {
-    LogEntry::Committed { token: 7, manifest: Box::new(manifest("job", generation, snapshot)) }
+    LogEntry::Committed { token: 7, manifest: Arc::new(manifest("job", generation, snapshot)) }
 }
 
 /// A commit of a savepoint.
 pub(super) fn savepoint(generation: u64, snapshot: u64) -> LogEntry {
     let manifest = Manifest { savepoint: Some("kept".to_owned()), ..manifest("job", generation, snapshot) };
-    LogEntry::Committed { token: 7, manifest: Box::new(manifest) }
+    LogEntry::Committed { token: 7, manifest: Arc::new(manifest) }
 }

@@ -35,6 +35,8 @@ pub struct KeyedState<K, S> {
     n_saved: usize,
     /// Bytes that an entry took when a bin was last encoded.
     entry_bytes: usize,
+    /// What a bin was encoded into before.
+    buffer: Vec<u8>,
     /// The first value that refused to be encoded on such a touch; told at the next occasion.
     failed: Option<CodecError>,
 }
@@ -74,6 +76,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             saved: Vec::new(),
             n_saved: 0,
             entry_bytes: 0,
+            buffer: Vec::new(),
             failed: None,
         }
     }
@@ -165,7 +168,9 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     fn encode(&mut self, bin: usize) -> Result<EncodedBin, CodecError> {
         let slot = &mut self.bins[bin];
         let mut keys = 0_usize;
-        let mut bytes = Vec::with_capacity(size_of::<u32>() + (slot.table.len() + 8) * self.entry_bytes);
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.clear();
+        bytes.reserve(size_of::<u32>() + (slot.table.len() + 8) * self.entry_bytes);
         bytes.extend_from_slice(&0_u32.to_le_bytes());
         let saved = self.saved.get_mut(bin).map(std::mem::take);
         let saved = saved.filter(|saved| !saved.keys.is_empty() && !mutant::is(Mutant::SavedForgotten));
@@ -253,10 +258,11 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
                 self.bins[bin].changed_at = SnapshotId(0);
             }
         }
-        let touched = std::mem::take(&mut self.saved).into_iter().enumerate();
-        for (bin, _) in touched.filter(|(_, saved)| !saved.keys.is_empty()) {
+        let saved = self.saved.iter_mut().enumerate();
+        for (bin, saved) in saved.filter(|(_, saved)| !saved.keys.is_empty()) {
             mark::hit(Mark::AbandonedBinMarked);
             self.bins[bin].changed_at = self.epoch;
+            *saved = Saved::default();
         }
         self.epoch = id;
         self.failed = None;
@@ -270,6 +276,10 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
             return Err(error);
         }
         self.frozen.pop().map(|bin| self.encode(bin)).transpose()
+    }
+
+    fn reuse(&mut self, bytes: Vec<u8>) {
+        self.buffer = bytes;
     }
 
     fn take_n_saved(&mut self) -> usize {

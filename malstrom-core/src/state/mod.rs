@@ -116,6 +116,10 @@ pub trait AnyState {
     /// # Errors
     /// If a key or a state refuses to be serialized.
     fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError>;
+    /// Takes back the memory of a bin that was encoded, to encode the next one into it.
+    fn reuse(&mut self, bytes: Vec<u8>) {
+        drop(bytes);
+    }
     /// How many keys had to be saved since this was last asked, because they were touched while their bin was frozen.
     fn take_n_saved(&mut self) -> usize {
         0

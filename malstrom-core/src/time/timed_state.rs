@@ -178,6 +178,10 @@ impl<K: StateKey, S: Data + Scheduled> AnyState for TimedState<K, S> {
         self.state.freeze(id, base);
     }
 
+    fn reuse(&mut self, bytes: Vec<u8>) {
+        self.state.reuse(bytes);
+    }
+
     fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError> {
         self.state.encode_next()
     }

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
 use crate::limits::{
-    ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX, OBJECT_BUFFERS_MAX,
-    OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT,
+    ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_KEY_MIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX,
+    OBJECT_BUFFERS_MAX, OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT,
 };
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
@@ -31,9 +31,12 @@ pub(super) struct Snapshotting {
     base: Option<SnapshotId>,
     at_cut: Vec<bool>,
     part: SnapshotPart,
-    /// The object that is being filled, and how much room is made for one at once, in bytes.
+    /// The object that is being filled.
     object: Vec<u8>,
-    room: usize,
+    /// What the largest object has come to, in this snapshot or the last one, in bytes.
+    object_bytes_before: usize,
+    /// The room that the largest bin so far has needed while it was packed, in bytes.
+    bin_bytes: usize,
     object_bytes_min: usize,
     objects_storing_max: usize,
     n_objects: u32,
@@ -70,7 +73,8 @@ impl Worker {
             at_cut: vec![false; self.stages.len()],
             part: SnapshotPart { id, ..SnapshotPart::default() },
             object: Vec::new(),
-            room: self.object_bytes + self.object_bytes / 8,
+            object_bytes_before: self.object_bytes_expected(),
+            bin_bytes: 0,
             object_bytes_min: self.port.object_bytes_min(),
             objects_storing_max: self.port.objects_storing_max(),
             n_objects: 0,
@@ -194,9 +198,10 @@ impl Worker {
                         Ok(Some(encoded)) => {
                             n_bytes += encoded.bytes.len() + ENCODE_BYTES_PER_BIN;
                             if task.object.capacity() == 0 && encoded.keys > 0 {
-                                task.object = take_buffer(&mut self.buffers, task.room);
+                                task.object = take_buffer(&mut self.buffers, task.room());
                             }
                             failed = task.add(state.name(), &encoded).err();
+                            state.reuse(encoded.bytes);
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
                     }
@@ -224,6 +229,17 @@ impl Worker {
             stage.visit(&mut |state: &mut dyn AnyState| n_saved += state.take_n_saved());
         }
         n_saved
+    }
+
+    /// How large its objects will be at least, in bytes, as far as that is known before they are made.
+    fn object_bytes_expected(&mut self) -> usize {
+        if self.object_bytes > 0 {
+            return self.object_bytes;
+        }
+        let n_keys = self.n_keys().into_iter().map(|(_, n_keys)| n_keys).sum::<u64>();
+        usize::try_from(n_keys).map_or(OBJECT_BYTES_MAX, |n_keys| {
+            n_keys.saturating_mul(ENCODE_BYTES_PER_KEY_MIN).min(OBJECT_BYTES_MAX)
+        })
     }
 
     fn store_object(&mut self, task: &mut Snapshotting) {
@@ -267,7 +283,8 @@ impl Snapshotting {
             at_cut: Vec::new(),
             part: SnapshotPart::default(),
             object: Vec::new(),
-            room: 0,
+            object_bytes_before: 0,
+            bin_bytes: 0,
             object_bytes_min: OBJECT_BYTES_MAX,
             objects_storing_max: 1,
             n_objects: 0,
@@ -277,8 +294,14 @@ impl Snapshotting {
         }
     }
 
+    /// Whether the next bin may not fit any more: an object that grew for the sake of its last bin would be copied.
     fn is_object_full(&self) -> bool {
-        self.object.len() >= self.object_bytes()
+        !self.object.is_empty() && self.object.len() + self.bin_bytes >= self.object_bytes()
+    }
+
+    /// How much room is made at once for an object, in bytes.
+    fn room(&self) -> usize {
+        (self.object_bytes_before + self.object_bytes_before / 8).min(self.object_bytes())
     }
 
     /// How large an object is now, in bytes. In steps, so that buffers fit.
@@ -299,6 +322,7 @@ impl Snapshotting {
         } else {
             let sealed = block::seal(&encoded.bytes, &mut self.object)
                 .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;
+            self.bin_bytes = self.bin_bytes.max(block::sealed_bytes_max(encoded.bytes.len()));
             Some(BlockRef {
                 object: self.n_objects,
                 offset: sealed.offset,

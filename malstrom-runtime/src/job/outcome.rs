@@ -1,6 +1,5 @@
 //! What is left of a job that has ended.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,9 +114,7 @@ impl JobOutcome {
             rescales: history.rescales,
             recoveries: history.recoveries,
             gap_max_steady: history.gap_max_steady,
-            manifest: outcome
-                .manifest
-                .map(|manifest| Rc::try_unwrap(manifest).unwrap_or_else(|rc| (*rc).clone())),
+            manifest: outcome.manifest.map(Arc::unwrap_or_clone),
             store,
         }
     }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -214,7 +215,7 @@ impl Model {
                 let mut manifest = manifest("job", self.generation, self.snapshot);
                 (manifest.objects, manifest.savepoint) = (objects, savepoint.then(|| "kept".to_owned()));
                 self.base = Some(manifest.clone());
-                self.append(self.next(), LogEntry::Committed { token: 1, manifest: Box::new(manifest) });
+                self.append(self.next(), LogEntry::Committed { token: 1, manifest: Arc::new(manifest) });
             }
             Deed::GiveUp => {
                 self.snapshot += 1;

@@ -1,4 +1,5 @@
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -136,7 +137,7 @@ fn the_newest_commit_tells_how_the_job_was_left() {
         (After::Suspend, JobState::Suspended),
         (After::Finish, JobState::Finished),
     ] {
-        let manifest = Box::new(Manifest { after, ..manifest("job", 1, 2) });
+        let manifest = Arc::new(Manifest { after, ..manifest("job", 1, 2) });
         let newest = LogEntry::Committed { token: 1, manifest };
         assert_eq!(resolved(log([(0, claim(1)), (1, commit(1, 1)), (2, newest)])).state, state);
     }

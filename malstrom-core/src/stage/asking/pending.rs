@@ -122,6 +122,10 @@ impl<K: StateKey, V: Data> AnyState for PendingState<K, V> {
         self.state.freeze(id, base);
     }
 
+    fn reuse(&mut self, bytes: Vec<u8>) {
+        self.state.reuse(bytes);
+    }
+
     fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError> {
         let encoded = self.state.encode_next()?;
         if mutant::is(Mutant::PendingUnsaved) {
