@@ -56,6 +56,7 @@ const STEPS: &[Column] = &[
     ("max ms", "/max_us", 1e3),
     ("p99.9 of the ms' maxima, ms", "/worst_slots_us", 1e3),
     ("MB at most", "/bytes", 1e6),
+    ("MB at most since the step before", "/bytes_before", 1e6),
     ("MB moved", "/bytes_moved", 1e6),
     ("steps", "/n_steps", 1.0),
 ];
@@ -159,20 +160,23 @@ fn snapshots(args: &Args) -> Load {
 
 fn rescales(args: &Args) -> Load {
     let seconds = (20.0 * args.scale).max(5.0);
-    let line = |name: &str, keys: u64, bytes: usize| {
+    let rescales = " --rescales 2,1,4,2";
+    let line = |name: &str, keys: u64, bytes: usize, rescales: &str| {
         let keys = scaled(args, keys);
         run(
             args,
             name,
             &format!(
-                "malstrom W7 --workers 1 --keys {keys} --value-bytes {bytes} --rate {LOAD_RATE} --seconds {seconds} --rescales 2,1,4,2 --snapshots local --snapshot-every-ms 5000"
+                "malstrom W7 --workers 1 --keys {keys} --value-bytes {bytes} --rate {LOAD_RATE} --seconds {seconds}{rescales} --snapshots local --snapshot-every-ms 5000"
             ),
         )
     };
     let runs = vec![
-        line("1M keys", 1_000_000, 0),
-        line("10M keys", 10_000_000, 0),
-        line("1M keys of 1 KB", 1_000_000, 1024),
+        line("1M keys", 1_000_000, 0, rescales),
+        line("10M keys", 10_000_000, 0, rescales),
+        line("10M keys, never rescaled", 10_000_000, 0, ""),
+        line("1M keys of 1 KB", 1_000_000, 1024, rescales),
+        line("1M keys of 1 KB, never rescaled", 1_000_000, 1024, ""),
     ];
     Load {
         title: "W7, rescales 1 -> 2 -> 1 -> 4 -> 2 under load",

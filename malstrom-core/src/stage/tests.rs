@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::*;
 use crate::element::Record;
@@ -169,4 +170,43 @@ fn a_source_is_asked_for_as_many_records_as_make_about_a_batch() {
     assert_eq!(asked_at_last(10), SOURCE_READ_RECORDS / 8);
     assert_eq!(asked_at_last(1000), SOURCE_READ_RECORDS_MIN);
     assert_eq!(asked_at_last(0), SOURCE_READ_RECORDS);
+}
+
+/// Makes one record a pull while it is told to, and is dry else.
+struct Trickle(Rc<Cell<bool>>);
+
+impl Pipe for Trickle {
+    type Item = u32;
+
+    fn pull(&mut self, _: &PullContext, out: &mut impl Emit<u32>) -> Result<Pulled, StageError> {
+        if !self.0.get() {
+            return Ok(Pulled::Dry(None));
+        }
+        out.emit(Record::new(7));
+        Ok(Pulled::Worked)
+    }
+
+    fn inlet(&mut self) -> &mut dyn Inlet {
+        self
+    }
+}
+
+impl Inlet for Trickle {}
+
+#[test]
+fn a_busy_stage_passes_on_what_is_not_full_every_two_milliseconds_and_one_that_runs_dry_at_once() {
+    let is_busy = Rc::new(Cell::new(true));
+    let (to, mut behind) = local_channel();
+    let mut stage = Stage::new(Trickle(is_busy.clone()), Single(Lane::new(to)), Location::caller());
+    let mut received_at = |at: Duration| {
+        stage.turn(&PullContext::at(Nanos(0).after(FLUSH_EVERY + at))).unwrap();
+        received(&mut behind).0.len()
+    };
+    let short = Duration::from_micros(1);
+    assert_eq!(received_at(Duration::ZERO), 1, "it has never flushed");
+    assert_eq!([short, FLUSH_EVERY / 2, FLUSH_EVERY - short].map(&mut received_at), [0; 3]);
+    assert_eq!(received_at(FLUSH_EVERY), 4);
+    assert_eq!(received_at(FLUSH_EVERY + short), 0);
+    is_busy.set(false);
+    assert_eq!(received_at(FLUSH_EVERY + 2 * short), 1);
 }

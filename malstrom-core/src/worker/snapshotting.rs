@@ -352,3 +352,40 @@ fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
         _ => Vec::with_capacity(room),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Bin;
+    use crate::limits::OBJECT_BYTES_MIN;
+
+    /// Bytes that do not pack.
+    fn noise(n: usize) -> Vec<u8> {
+        let mut seed = 7_u64;
+        let next = || {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (seed >> 56) as u8
+        };
+        std::iter::repeat_with(next).take(n).collect()
+    }
+
+    #[test]
+    fn an_object_is_stored_before_it_grows_beyond_its_room() {
+        for bin_bytes in [40, 3_000, 27_000, 300_000] {
+            for bytes in [noise(bin_bytes), vec![7; bin_bytes]] {
+                let mut task = Snapshotting {
+                    object_bytes_min: OBJECT_BYTES_MIN,
+                    object_bytes_before: OBJECT_BYTES_MIN,
+                    bin_bytes: 0,
+                    ..Snapshotting::given_up(SnapshotId(1))
+                };
+                task.object = take_buffer(&mut Vec::new(), task.room());
+                assert_eq!(task.object.capacity(), OBJECT_BYTES_MIN);
+                while !task.is_object_full() {
+                    task.add("count", &EncodedBin { bin: Bin(0), keys: 1, bytes: bytes.clone() }).unwrap();
+                }
+                assert_eq!(task.object.capacity(), OBJECT_BYTES_MIN, "bins of {bin_bytes} bytes");
+            }
+        }
+    }
+}

@@ -83,8 +83,10 @@ pub(super) fn run(task: &Task) -> Result<Outcome, BoxError> {
         let started_ns = pace.now_ns().saturating_sub(started.elapsed().as_nanos() as u64);
         outcome.note("restore_to_first_output_ms", first.saturating_sub(started_ns) as f64 / 1e6);
     }
-    if !steps.is_empty() {
+    if task.workload == Workload::W7 {
         outcome.note("steps", steps_told(&steps, &latencies, &memory));
+    }
+    if !steps.is_empty() {
         outcome.note("timeline_step_ms", TIMELINE_STEP_MS);
         outcome.note("timeline", latencies.timeline(TIMELINE_STEP_MS));
     }
@@ -191,7 +193,8 @@ fn steer(task: &Task, pace: &Pace, api: &JobApi) -> Result<Vec<Step>, BoxError> 
 }
 
 fn steps_told(steps: &[Step], latencies: &Latencies, memory: &[(u64, u64)]) -> Vec<Value> {
-    let first_ms = steps.first().map_or(0, |step| step.from_ms);
+    // Without any step, all of the load.
+    let first_ms = steps.first().map_or(latencies.last_ms(), |step| step.from_ms);
     let peak = |from_ms: u64, to_ms: u64| {
         let during = memory.iter().filter(|(at, _)| (from_ms..=to_ms).contains(at));
         during.map(|(_, bytes)| *bytes).max().unwrap_or(0)
@@ -204,7 +207,8 @@ fn steps_told(steps: &[Step], latencies: &Latencies, memory: &[(u64, u64)]) -> V
         "worst_slots_us": latencies.worst_slots_us(steady_from, first_ms),
         "bytes": peak(steady_from, first_ms),
     });
-    let told = steps.iter().map(|step| {
+    let began_ms = std::iter::once(steady_from).chain(steps.iter().map(|step| step.to_ms));
+    let told = steps.iter().zip(began_ms).map(|(step, began_ms)| {
         let report = &step.report;
         json!({
             "what": format!("{} -> {}", report.from, report.to),
@@ -214,6 +218,7 @@ fn steps_told(steps: &[Step], latencies: &Latencies, memory: &[(u64, u64)]) -> V
             "max_us": latencies.max_us(step.from_ms, step.to_ms),
             "worst_slots_us": latencies.worst_slots_us(step.from_ms, step.to_ms),
             "bytes": peak(step.from_ms, step.to_ms + 40),
+            "bytes_before": peak(began_ms, step.from_ms),
             "bytes_moved": report.bytes_moved,
             "bins_moved": report.bins_moved,
             "n_steps": report.n_steps,
