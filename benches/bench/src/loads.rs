@@ -92,17 +92,20 @@ fn latency(args: &Args, rate: u64) -> Load {
     let wanted =
         programs.into_iter().filter(|name| args.only.is_empty() || args.only.iter().any(|o| o == name));
     let seconds = (10.0 * args.scale).max(1.0);
-    let runs = wanted.map(|program| {
-        run(
-            args,
-            program,
-            &format!("{program} W5 --workers 2 --keys 100000 --rate {rate} --seconds {seconds}"),
-        )
-    });
+    let given = |program: &str, more: &str| {
+        format!("{program} W5 --workers 2 --keys 100000 --rate {rate} --seconds {seconds}{more}")
+    };
+    let mut runs: Vec<Run> = wanted.map(|program| run(args, program, &given(program, ""))).collect();
+    if args.only.is_empty() {
+        // What a snapshot each second costs, which no other program takes.
+        let (seldom, never) = (" --snapshot-every-ms 10000", " --snapshots off");
+        runs.push(run(args, "malstrom, a snapshot every 10 s", &given("malstrom", seldom)));
+        runs.push(run(args, "malstrom, no snapshots", &given("malstrom", never)));
+    }
     Load {
         title: "W5, latency through an exchange",
         what: format!("{rate} records a second, 2 workers, from the time a record should have been sent"),
-        runs: runs.collect(),
+        runs,
         columns: LATENCY,
         keep: None,
     }

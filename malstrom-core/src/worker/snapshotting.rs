@@ -294,9 +294,10 @@ impl Snapshotting {
         }
     }
 
-    /// Whether the next bin may not fit any more: an object that grew for the sake of its last bin would be copied.
+    /// Whether it has come to its size; or to half of it, and might grow for the next bin, which would copy all of it.
     fn is_object_full(&self) -> bool {
-        !self.object.is_empty() && self.object.len() + self.bin_bytes >= self.object_bytes()
+        let (bytes, bytes_max) = (self.object.len(), self.object_bytes());
+        bytes >= bytes_max || (bytes >= bytes_max / 2 && bytes + self.bin_bytes > self.object.capacity())
     }
 
     /// How much room is made at once for an object, in bytes.
