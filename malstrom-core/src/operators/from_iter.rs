@@ -97,8 +97,8 @@ where
     }
 }
 
-/// Records that one turn of the loop of a read takes.
-const UNROLLED_RECORDS: usize = 8;
+/// Records of a block of a read.
+const BLOCK_RECORDS: usize = 8;
 
 /// A partition of a [`FromIter`] being read. Its position is the number of records taken.
 #[derive(Clone, Debug)]
@@ -119,9 +119,11 @@ impl<I: Iterator + 'static> Read for IterReader<I> {
             return Err("the iterator panicked when it was last read".into());
         };
         let mut n = 0;
+        // In a block the end of the read is not looked for, so where the whole stage is a few instructions the compiler makes a
+        // block of it without a branch but the iterator's own. That takes two thirds of the time of a loop that looks each time.
         'read: {
-            for _ in 0..cx.n_records_max / UNROLLED_RECORDS {
-                for _ in 0..UNROLLED_RECORDS {
+            for _ in 0..cx.n_records_max / BLOCK_RECORDS {
+                for _ in 0..BLOCK_RECORDS {
                     let Some(value) = iter.next() else { break 'read };
                     n += 1;
                     out.emit(Record::new(value));

@@ -33,10 +33,10 @@ pub(super) struct Snapshotting {
     part: SnapshotPart,
     /// The object that is being filled.
     object: Vec<u8>,
-    /// What the largest object has come to, in this snapshot or the last one, in bytes.
-    object_bytes_before: usize,
+    /// How large its objects are taken to become, in bytes: room is made at once for so much.
+    object_bytes_expected: usize,
     /// The room that the largest bin so far has needed while it was packed, in bytes.
-    bin_bytes: usize,
+    bin_bytes_max: usize,
     object_bytes_min: usize,
     objects_storing_max: usize,
     n_objects: u32,
@@ -73,8 +73,8 @@ impl Worker {
             at_cut: vec![false; self.stages.len()],
             part: SnapshotPart { id, ..SnapshotPart::default() },
             object: Vec::new(),
-            object_bytes_before: self.object_bytes_expected(),
-            bin_bytes: 0,
+            object_bytes_expected: self.object_bytes_expected(),
+            bin_bytes_max: 0,
             object_bytes_min: self.port.object_bytes_min(),
             objects_storing_max: self.port.objects_storing_max(),
             n_objects: 0,
@@ -231,7 +231,8 @@ impl Worker {
         n_saved
     }
 
-    /// How large its objects will be at least, in bytes, as far as that is known before they are made.
+    /// How large objects are taken to become, in bytes: as large as the last snapshot's, or what the keys come to at least
+    /// if there was none.
     fn object_bytes_expected(&mut self) -> usize {
         if self.object_bytes > 0 {
             return self.object_bytes;
@@ -283,8 +284,8 @@ impl Snapshotting {
             at_cut: Vec::new(),
             part: SnapshotPart::default(),
             object: Vec::new(),
-            object_bytes_before: 0,
-            bin_bytes: 0,
+            object_bytes_expected: 0,
+            bin_bytes_max: 0,
             object_bytes_min: OBJECT_BYTES_MAX,
             objects_storing_max: 1,
             n_objects: 0,
@@ -297,12 +298,12 @@ impl Snapshotting {
     /// Whether it has come to its size; or to half of it, and might grow for the next bin, which would copy all of it.
     fn is_object_full(&self) -> bool {
         let (bytes, bytes_max) = (self.object.len(), self.object_bytes());
-        bytes >= bytes_max || (bytes >= bytes_max / 2 && bytes + self.bin_bytes > self.object.capacity())
+        bytes >= bytes_max || (bytes >= bytes_max / 2 && bytes + self.bin_bytes_max > self.object.capacity())
     }
 
     /// How much room is made at once for an object, in bytes.
     fn room(&self) -> usize {
-        (self.object_bytes_before + self.object_bytes_before / 8).min(self.object_bytes())
+        (self.object_bytes_expected + self.object_bytes_expected / 8).min(self.object_bytes())
     }
 
     /// How large an object is now, in bytes. In steps, so that buffers fit.
@@ -323,7 +324,7 @@ impl Snapshotting {
         } else {
             let sealed = block::seal(&encoded.bytes, &mut self.object)
                 .map_err(|error| format!("bin {} of `{operator}`: {error}", encoded.bin.0))?;
-            self.bin_bytes = self.bin_bytes.max(block::sealed_bytes_max(encoded.bytes.len()));
+            self.bin_bytes_max = self.bin_bytes_max.max(block::sealed_bytes_max(encoded.bytes.len()));
             Some(BlockRef {
                 object: self.n_objects,
                 offset: sealed.offset,
@@ -376,8 +377,8 @@ mod tests {
             for bytes in [noise(bin_bytes), vec![7; bin_bytes]] {
                 let mut task = Snapshotting {
                     object_bytes_min: OBJECT_BYTES_MIN,
-                    object_bytes_before: OBJECT_BYTES_MIN,
-                    bin_bytes: 0,
+                    object_bytes_expected: OBJECT_BYTES_MIN,
+                    bin_bytes_max: 0,
                     ..Snapshotting::given_up(SnapshotId(1))
                 };
                 task.object = take_buffer(&mut Vec::new(), task.room());

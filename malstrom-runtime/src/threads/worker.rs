@@ -36,7 +36,7 @@ pub(crate) struct Driven {
     keys_counted: Nanos,
     /// Records written that the gauges do not know of yet.
     n_untold: u64,
-    told: Nanos,
+    told_at: Nanos,
 }
 
 impl Driven {
@@ -63,7 +63,7 @@ impl Driven {
             figures: WorkerFigures::default(),
             keys_counted: Nanos(0),
             n_untold: 0,
-            told: Nanos(0),
+            told_at: Nanos(0),
         })
     }
 
@@ -82,7 +82,7 @@ impl Driven {
         };
         self.n_untold += self.worker.take_n_written();
         let now = self.worker.stepped_at();
-        if activity != Activity::Busy || now.since(self.told) >= WRITTEN_EVERY {
+        if activity != Activity::Busy || now.since(self.told_at) >= WRITTEN_EVERY {
             self.tell_written(now);
             self.count_keys(now);
         }
@@ -101,7 +101,7 @@ impl Driven {
     }
 
     fn tell_written(&mut self, now: Nanos) {
-        self.told = now;
+        self.told_at = now;
         let n_written = std::mem::take(&mut self.n_untold);
         if n_written > 0 {
             self.metrics.written(n_written, now);
