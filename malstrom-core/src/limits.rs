@@ -47,12 +47,15 @@ pub const OBJECT_BYTES_MIN: usize = 1 << 20;
 pub const OBJECT_BYTES_MAX: usize = 8 << 20;
 /// See [`OBJECT_BYTES_MAX`].
 pub const OBJECT_PART_OF_SNAPSHOT: usize = 32;
-/// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled.
-pub const OBJECT_BUFFERS_MAX: usize = 2;
+/// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled, and one more
+/// for a snapshot in a hurry.
+pub const OBJECT_BUFFERS_MAX: usize = 3;
 /// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills, if
 /// the store does not say otherwise: enough for one that is far away. Keys that are saved meanwhile take memory and time
-/// too, so there may be more of them: [`ENCODE_BYTES_PER_SAVED_KEY`] for each.
+/// too, so there may be more of them, [`ENCODE_BYTES_PER_SAVED_KEY`] for each: ...
 pub const OBJECTS_STORING_MAX: usize = 8;
+/// ... but so many at most. Each is memory that the kernel may have to clear first, which takes longer than to wait.
+pub const OBJECTS_HURRIED_MAX: usize = 2;
 /// Bytes a block of one bin may have once it is unpacked.
 pub const BLOCK_BYTES_MAX: usize = 1 << 30;
 /// Bytes a manifest may have once it is unpacked.

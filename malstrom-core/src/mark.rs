@@ -29,6 +29,7 @@ macro_rules! marks {
 
 marks! {
     KeySaved: "a key of a frozen bin was touched and saved",
+    FrozenBinGrown: "a frozen bin was saved as a whole, for its table was to grow",
     FrozenTouchedEncoded: "a touched frozen bin was encoded as it was at the cut",
     AbandonedBinMarked: "a touched frozen bin of a given-up snapshot was marked as changed",
     FrozenBinMoved: "a bin moved while it was still frozen",

@@ -34,6 +34,7 @@ mutants! {
     BarrierOvertakes: "barriers overtake records in a batch that is not full",
     TakenBeforeStored: "a worker reports its part before its objects are stored",
     SavedForgotten: "a bin touched behind the cut is encoded as it is now",
+    InsertedEncoded: "a key that is new in a frozen bin is encoded with what was there at the cut",
     ChangeUnmarked: "a bin that is touched is not marked as changed",
     TouchedFrozenUnmarked: "a bin touched while frozen is not marked as changed once it is encoded",
     AbandonedUnmarked: "bins frozen for a given-up snapshot count as written (both the mark they had and the new one of \
@@ -108,6 +109,7 @@ mutants! {
     FailedReadIsDamage: "a read that failed once is taken for damage (seeds 37/1, 86/5)",
     TrimmedReadBelieved: "a log that is trimmed while it is read is believed as it was read, hole or not (seeds 3703/4, \
                           5052/3)",
+    ShortLogBelieved: "a log that ends below what its coordinator has written is believed (seed 144026061/11)",
     HoleBelieved: "a log that seems to have a hole is not read again (seed 25818/6)",
     ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",

@@ -62,13 +62,21 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(&all);
     }
 
+    /// Small counts and whole words, of which most state is, are written in place; so little code is inlined everywhere.
     #[inline(always)]
     fn unsigned(&mut self, n: u64) {
         if n <= FIXED_MAX {
             self.out.push(n as u8);
         } else if n > u64::from(u32::MAX) {
             self.marked::<9>(U64, &n.to_be_bytes());
-        } else if n > u64::from(u16::MAX) {
+        } else {
+            self.middling(n);
+        }
+    }
+
+    #[inline(never)]
+    fn middling(&mut self, n: u64) {
+        if n > u64::from(u16::MAX) {
             self.marked::<5>(U32, &(n as u32).to_be_bytes());
         } else if n > u64::from(u8::MAX) {
             self.marked::<3>(U16, &(n as u16).to_be_bytes());

@@ -116,6 +116,16 @@ impl Coordinator {
         // Another coordinator that claims at the same moment takes the number; each round one of them wins.
         for attempt in 1..=LOG_APPEND_ATTEMPTS_MAX {
             let entries = self.read_log().await.map_err(|error| Failure::again(error.to_string()))?;
+            // The log does not end below what this coordinator has written to it. A listing that lags behind shows it
+            // so if all that it lacks lies behind a gap that was trimmed: then no number leads there. Nothing follows from
+            // such a log, nor that a claim in it stands (seed 144026061/11). If it stays so, the end of the log is gone,
+            // and what is left is all there is.
+            let is_behind = entries.last().map_or(0, |(last, _)| last.saturating_add(1)) < self.log.next;
+            if is_behind && attempt < LOG_APPEND_ATTEMPTS_MAX && !mutant::is(Mutant::ShortLogBelieved) {
+                mark::hit(Mark::HoleRetried);
+                self.host.sleep(self.backoff(attempt)).await;
+                continue;
+            }
             // A claim of our own of which we did not learn whether it was written does not fence us.
             let newest = newest_generation(&entries, &self.log.tokens);
             if self.generation.0 > 0 && newest > self.generation && !mutant::is(Mutant::ClaimsFought) {
@@ -134,16 +144,6 @@ impl Coordinator {
                 }
                 result => result.map_err(|no| Failure::Fatal(no.into()))?,
             };
-            // The log does not end below what this coordinator has written to it. A listing that lags behind shows it
-            // so if all that it lacks lies behind a gap that was trimmed: then no number leads there. If it stays so, the
-            // end of the log is gone, and what is left is all there is.
-            let is_last = attempt == LOG_APPEND_ATTEMPTS_MAX;
-            let is_behind = resolution.next_number < self.log.next;
-            if is_behind && !is_last {
-                mark::hit(Mark::HoleRetried);
-                self.host.sleep(self.backoff(attempt)).await;
-                continue;
-            }
             if !resolution.void.is_empty() {
                 mark::hit(Mark::VoidCommit);
             }

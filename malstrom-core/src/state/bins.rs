@@ -4,10 +4,15 @@
 //! 1. A touch of a bin that nothing waits for costs one comparison, and marks the bin changed at the first touch since
 //!    the last cut.
 //! 2. A touch of a frozen bin saves what the key was at the cut, once per key. So it costs one entry, however large the
-//!    bin: a storm of touches right behind a cut does not stop the stream for the time to encode all they touch.
+//!    bin: a storm of touches right behind a cut does not stop the stream for the time to encode all they touch. A key for
+//!    which the table has to grow saves what is left of the bin, for growing costs as much.
 //! 3. A frozen bin is encoded as it was at the cut: keys touched since are taken from what was saved.
 
+mod saved;
+
 use std::hash::Hash;
+
+use self::saved::Saved;
 
 use super::{AnyState, BinTable, EncodedBin, HandedTable};
 use crate::codec::{self, CodecError};
@@ -15,6 +20,9 @@ use crate::exchange::{Data, bin_of, stable_hash};
 use crate::ids::{Bin, SnapshotId};
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
+
+/// Memory that stays for the next entry that is saved, in bytes.
+const ENTRY_BYTES_KEPT: usize = 1 << 12;
 
 /// What a stream can be keyed by, and state be kept for.
 pub trait StateKey: Data + Hash + Eq + Clone {}
@@ -29,30 +37,18 @@ pub struct KeyedState<K, S> {
     /// The last snapshot cut; what changes now is newer than it.
     epoch: SnapshotId,
     frozen: Frozen,
-    /// For each bin that is frozen, what was touched since the cut; without any bins while nothing was.
-    saved: Vec<Saved<K>>,
+    /// Of bins that are frozen, what was touched since the cut.
+    saved: Saved,
     /// Keys saved since this was last asked.
     n_saved: usize,
     /// Bytes that an entry took when a bin was last encoded.
     entry_bytes: usize,
     /// What a bin was encoded into before.
     buffer: Vec<u8>,
+    /// Where what is saved is encoded.
+    entry: Vec<u8>,
     /// The first value that refused to be encoded on such a touch; told at the next occasion.
     failed: Option<CodecError>,
-}
-
-/// The keys of a frozen bin touched since the cut: where in `bytes` each one's entry at the cut begins and ends. One that
-/// had none is empty.
-#[derive(Debug)]
-struct Saved<K> {
-    keys: BinTable<K, (usize, usize)>,
-    bytes: Vec<u8>,
-}
-
-impl<K> Default for Saved<K> {
-    fn default() -> Self {
-        Self { keys: BinTable::new(), bytes: Vec::new() }
-    }
 }
 
 #[derive(Debug)]
@@ -73,10 +69,11 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             mask: u64::from(n_bins) - 1,
             epoch: SnapshotId(0),
             frozen: Frozen::default(),
-            saved: Vec::new(),
+            saved: Saved::default(),
             n_saved: 0,
             entry_bytes: 0,
             buffer: Vec::new(),
+            entry: Vec::new(),
             failed: None,
         }
     }
@@ -143,25 +140,53 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             }
             return;
         }
-        if self.saved.is_empty() {
-            self.saved.resize_with(self.bins.len(), Saved::default);
-        }
-        let saved = &mut self.saved[bin];
-        if saved.keys.get(hash, key).is_some() {
-            return;
-        }
-        let start = saved.bytes.len();
-        if let Some(state) = self.bins[bin].table.get(hash, key)
-            && let Err(error) = codec::encode_into(&(key, state), &mut saved.bytes)
-        {
-            saved.bytes.truncate(start);
+        if let Err(error) = self.save(bin, hash, key) {
             self.failed = self.failed.take().or(Some(error));
-            return;
+        }
+    }
+
+    /// Saves what an access to a key of a frozen bin may change.
+    fn save(&mut self, bin: usize, hash: u64, key: &K) -> Result<(), CodecError> {
+        if self.saved.is_unused() {
+            let frozen = self.bins.iter().enumerate().filter(|(bin, _)| self.frozen.contains(*bin));
+            self.saved.reserve(self.bins.len(), frozen.map(|(_, slot)| slot.table.n_chunks()).sum());
+        }
+        let table = &self.bins[bin].table;
+        self.saved.touch(bin, table.n_chunks());
+        if self.saved.is_whole(bin) {
+            return Ok(());
+        }
+        self.entry.clear();
+        let mut n_keys = 0;
+        match table.place_for(hash, |found| found == key) {
+            Some(place) => {
+                let at_cut = table.at(place);
+                if at_cut.is_none() && mutant::is(Mutant::InsertedEncoded)
+                    || !self.saved.settle(bin, place.chunk, place.slot)
+                {
+                    return Ok(());
+                }
+                if let Some(entry) = at_cut {
+                    codec::encode_into(&entry, &mut self.entry)?;
+                    n_keys = 1;
+                }
+            }
+            // The table is about to grow, which takes as long as encoding all of it.
+            None => {
+                let settled = self.saved.of(bin).and_then(|at_cut| at_cut.settled).unwrap_or_default();
+                for entry in table.iter_except(settled) {
+                    codec::encode_into(&entry, &mut self.entry)?;
+                    n_keys += 1;
+                }
+                mark::hit(Mark::FrozenBinGrown);
+                self.saved.settle_whole(bin);
+            }
         }
         mark::hit(Mark::KeySaved);
-        let at_cut = (start, saved.bytes.len());
         self.n_saved += 1;
-        saved.keys.get_or_insert_clone(hash, key, || at_cut, stable_hash);
+        self.saved.save(bin, n_keys, &self.entry);
+        self.entry.shrink_to(ENTRY_BYTES_KEPT);
+        Ok(())
     }
 
     /// Encodes a bin: as it was at the cut, if it is frozen.
@@ -172,29 +197,27 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         bytes.clear();
         bytes.reserve(size_of::<u32>() + (slot.table.len() + 8) * self.entry_bytes);
         bytes.extend_from_slice(&0_u32.to_le_bytes());
-        let saved = self.saved.get_mut(bin).map(std::mem::take);
-        let saved = saved.filter(|saved| !saved.keys.is_empty() && !mutant::is(Mutant::SavedForgotten));
-        match saved {
+        match self.saved.of(bin).filter(|_| !mutant::is(Mutant::SavedForgotten)) {
             None => {
                 keys = slot.table.len();
                 for entry in slot.table.iter() {
                     codec::encode_into(&entry, &mut bytes)?;
                 }
             }
-            Some(saved) => {
+            Some(at_cut) => {
                 mark::hit(Mark::FrozenTouchedEncoded);
                 if !mutant::is(Mutant::TouchedFrozenUnmarked) {
                     slot.changed_at = self.epoch;
                 }
-                let touched = saved.keys.iter().map(|(key, _)| (stable_hash(key), key));
-                for entry in slot.table.iter_except(touched) {
+                for entry in at_cut.settled.into_iter().flat_map(|settled| slot.table.iter_except(settled)) {
                     keys += 1;
                     codec::encode_into(&entry, &mut bytes)?;
                 }
-                keys += saved.keys.iter().filter(|(_, (start, end))| start < end).count();
-                bytes.extend_from_slice(&saved.bytes);
+                keys += at_cut.n_keys;
+                self.saved.copy(bin, &mut bytes);
             }
         }
+        self.saved.forget(bin);
         let keys = u32::try_from(keys).map_err(|_| CodecError::Encode {
             reason: format!("bin {bin} of `{}` holds {keys} keys, more than a block can", self.name),
         })?;
@@ -215,8 +238,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         }
         mark::hit(Mark::FrozenBinMoved);
         // Nor for what its keys were at the cut: it moves as it is now, and has changed if a key was touched.
-        let saved = self.saved.get_mut(bin.index()).filter(|_| !mutant::is(Mutant::MovedAsAtCut));
-        if saved.map(std::mem::take).is_some_and(|saved| !saved.keys.is_empty()) {
+        if !mutant::is(Mutant::MovedAsAtCut) && self.saved.forget(bin.index()) {
             self.bins[bin.index()].changed_at = self.epoch;
         }
     }
@@ -253,17 +275,16 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
         // What an abandoned snapshot still waited for has changed since its cut if it was touched.
         if mutant::is(Mutant::AbandonedUnmarked) {
-            self.saved.clear();
+            self.saved = Saved::default();
             while let Some(bin) = self.frozen.pop() {
                 self.bins[bin].changed_at = SnapshotId(0);
             }
         }
-        let saved = self.saved.iter_mut().enumerate();
-        for (bin, saved) in saved.filter(|(_, saved)| !saved.keys.is_empty()) {
+        let (bins, epoch) = (&mut self.bins, self.epoch);
+        self.saved.forget_all(|bin| {
             mark::hit(Mark::AbandonedBinMarked);
-            self.bins[bin].changed_at = self.epoch;
-            *saved = Saved::default();
-        }
+            bins[bin].changed_at = epoch;
+        });
         self.epoch = id;
         self.failed = None;
         let dirty =

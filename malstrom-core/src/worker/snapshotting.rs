@@ -17,7 +17,7 @@ use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
 use crate::limits::{
     ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_KEY_MIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX,
-    OBJECT_BUFFERS_MAX, OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT,
+    OBJECT_BUFFERS_MAX, OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_HURRIED_MAX,
 };
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
@@ -315,7 +315,7 @@ impl Snapshotting {
     /// Whether one more object may be on its way to the store.
     fn may_store(&self) -> bool {
         let n_more = self.n_saved * ENCODE_BYTES_PER_SAVED_KEY / self.object_bytes_min;
-        self.storing.len() < self.objects_storing_max + n_more
+        self.storing.len() < self.objects_storing_max + n_more.min(OBJECTS_HURRIED_MAX)
     }
 
     fn add(&mut self, operator: &str, encoded: &EncodedBin) -> Result<(), String> {

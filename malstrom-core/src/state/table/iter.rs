@@ -37,28 +37,31 @@ impl<K, S> fmt::Debug for Iter<'_, K, S> {
 }
 
 /// Entries of a [`BinTable`] that are not left out; see [`BinTable::iter_except`].
-pub struct IterExcept<'a, K, S> {
+pub(in crate::state) struct IterExcept<'a, K, S> {
     /// The chunk whose tags are visited.
     chunk: u32,
     /// Tags of it that are still to be visited, as their top bits.
     tags: u64,
-    /// For each chunk, the slots to leave out, as the top bits of their tags.
-    left_out: Vec<u64>,
+    /// For each chunk the slots to leave out, a bit for each.
+    left_out: &'a [u8],
     table: &'a BinTable<K, S>,
 }
 
-impl<'a, K: Eq, S> IterExcept<'a, K, S> {
-    pub(super) fn new<'k>(table: &'a BinTable<K, S>, except: impl Iterator<Item = (u64, &'k K)>) -> Self
-    where
-        K: 'k,
-    {
-        let mut left_out = vec![0; table.n_chunks as usize];
-        for place in except.filter_map(|(hash, key)| table.locate(hash, |found| found == key)) {
-            left_out[place.chunk as usize] |= 0x80 << (8 * place.slot);
-        }
-        let tags = left_out.first().map_or(0, |left_out| table.taken(0) & !left_out);
+impl<'a, K, S> IterExcept<'a, K, S> {
+    pub(super) fn new(table: &'a BinTable<K, S>, left_out: &'a [u8]) -> Self {
+        assert_eq!(left_out.len(), table.n_chunks as usize, "each chunk has a say");
+        let tags = left_out.first().map_or(0, |left_out| table.taken(0) & !top_bits(*left_out));
         Self { chunk: 0, tags, left_out, table }
     }
+}
+
+/// The lower seven bits as the top bits of as many bytes.
+#[inline]
+fn top_bits(slots: u8) -> u64 {
+    let spread = u64::from(slots & 0x7f);
+    let spread = (spread | spread << 28) & 0x0000_000f_0000_000f;
+    let spread = (spread | spread << 14) & 0x0003_0003_0003_0003;
+    ((spread | spread << 7) & 0x0101_0101_0101_0101) << 7
 }
 
 impl<'a, K, S> Iterator for IterExcept<'a, K, S> {
@@ -69,19 +72,13 @@ impl<'a, K, S> Iterator for IterExcept<'a, K, S> {
         while self.tags == 0 {
             let left_out = self.left_out.get(self.chunk as usize + 1)?;
             self.chunk += 1;
-            self.tags = self.table.taken(self.chunk) & !left_out;
+            self.tags = self.table.taken(self.chunk) & !top_bits(*left_out);
         }
         let slot = self.tags.trailing_zeros() / 8;
         self.tags &= self.tags - 1;
         // SAFETY: the slot is taken, and the table is borrowed for `'a`.
         let entry: &'a (K, S) = unsafe { self.table.slot(self.chunk, slot).as_ref() };
         Some((&entry.0, &entry.1))
-    }
-}
-
-impl<K, S> fmt::Debug for IterExcept<'_, K, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IterExcept(chunk {} of {})", self.chunk, self.left_out.len())
     }
 }
 

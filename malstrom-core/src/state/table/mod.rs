@@ -45,6 +45,7 @@ use std::ptr::NonNull;
 
 use chunks::CACHE_LINE_BYTES;
 use iter::{Drain, Iter, IterExcept};
+pub(super) use probing::Place;
 use probing::prefetch_line;
 
 /// The keyed state of one bin of one operator.
@@ -223,14 +224,25 @@ impl<K, S> BinTable<K, S> {
         Iter { places: self.places(), table: self }
     }
 
-    /// All entries but those of these keys, which are given with their hashes, in the order of [`iter`](Self::iter). It costs
-    /// a lookup for each key that is left out, and nothing for each that is not.
-    #[must_use]
-    pub fn iter_except<'k>(&self, except: impl Iterator<Item = (u64, &'k K)>) -> IterExcept<'_, K, S>
-    where
-        K: Eq + 'k,
-    {
-        IterExcept::new(self, except)
+    /// All entries but those in slots that are left out, in the order of [`iter`](Self::iter). `left_out` has for each chunk
+    /// the slots to leave out, a bit for each.
+    pub(in crate::state) fn iter_except<'a>(&'a self, left_out: &'a [u8]) -> IterExcept<'a, K, S> {
+        IterExcept::new(self, left_out)
+    }
+
+    /// How many chunks there are.
+    pub(in crate::state) fn n_chunks(&self) -> usize {
+        self.n_chunks as usize
+    }
+
+    /// The entry in a slot, if it is taken. The chunk must be one that the table has.
+    pub(in crate::state) fn at(&self, place: Place) -> Option<(&K, &S)> {
+        if self.taken(place.chunk) & (0x80 << (8 * place.slot)) == 0 {
+            return None;
+        }
+        // SAFETY: the slot is taken, and the table is borrowed for as long as the entry.
+        let entry = unsafe { self.slot(place.chunk, place.slot).as_ref() };
+        Some((&entry.0, &entry.1))
     }
 
     /// Keeps only the entries for which `keep` is true. `rehash` is as for

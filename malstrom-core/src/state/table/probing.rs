@@ -10,9 +10,10 @@ const OVERFLOW_ONE: u64 = 1 << OVERFLOW_SHIFT;
 pub(super) const OVERFLOW_MAX: u64 = 127;
 
 /// Where an entry lies.
-pub(super) struct Place {
-    pub(super) chunk: u32,
-    pub(super) slot: u32,
+#[derive(Clone, Copy, Debug)]
+pub(in crate::state) struct Place {
+    pub(in crate::state) chunk: u32,
+    pub(in crate::state) slot: u32,
 }
 
 impl<K, S> BinTable<K, S> {
@@ -67,6 +68,25 @@ impl<K, S> BinTable<K, S> {
         // SAFETY: `claim` returns a slot that was free and that nobody else refers to.
         unsafe { self.slot(place.chunk, place.slot).write(entry) };
         place
+    }
+
+    /// The only slot that an access to this key may change: where it lies, or else where it would be put. `None` if there
+    /// is no room for it, so that all slots would be others.
+    pub(in crate::state) fn place_for(&self, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<Place> {
+        self.locate(hash, eq).or_else(|| (self.len < self.capacity).then(|| self.free_place(hash)))
+    }
+
+    /// The first free slot for this hash. There must be one.
+    fn free_place(&self, hash: u64) -> Place {
+        let mut chunk = self.home(hash);
+        // Ends because fewer slots are taken than there are.
+        loop {
+            let free = !self.tags(chunk) & Self::TAKEN;
+            if free != 0 {
+                return Place { chunk, slot: free.trailing_zeros() / 8 };
+            }
+            chunk = self.following(chunk);
+        }
     }
 
     /// Marks the first free slot for this hash as taken, and counts the overflow on the way there. The caller fills the
@@ -126,15 +146,17 @@ fn tag(hash: u64) -> u64 {
     0x80 | hash >> 57
 }
 
-/// Asks for a cache line, into the second level: the first has so few buffers for lines under way that asking for two
-/// lines a record would wait for them (measured: an eighth slower). The address need not be valid.
+/// Asks for a cache line, into the first level. Asked for into the second, it is there an eighth sooner on an Intel Cascade
+/// Lake, whose first level has few buffers for lines under way. But on an AMD EPYC such a line is not there at all when it is
+/// wanted, for seconds at a time, and each look-up waits for memory (measured: 124 ns a record in place of 44). The address
+/// need not be valid.
 #[inline]
 pub(super) fn prefetch_line(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch of any address changes nothing and cannot fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;
