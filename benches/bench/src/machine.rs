@@ -29,7 +29,7 @@ pub(crate) fn describe() -> String {
     let fresh_ms = fresh_memory().as_secs_f64() * 1e3;
     format!(
         "{processor}, {n_cores} cores, {memory} of memory, Linux {kernel}, transparent huge pages {pages}, {rustc}; load \
-         at the end {load}; {fresh_ms:.1} ms for 2 MiB of memory that is touched first"
+         at the end {load}; {fresh_ms:.1} ms for 2 MiB of memory that is touched first (at the end)"
     )
 }
 
