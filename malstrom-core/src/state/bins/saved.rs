@@ -216,9 +216,9 @@ impl Pieces {
     }
 
     fn take(&mut self) -> u32 {
-        let piece = match self.free.filter(|free| *free != NONE) {
+        let piece = match self.free {
             Some(piece) => {
-                self.free = Some(self.next[piece as usize]);
+                self.free = Some(self.next[piece as usize]).filter(|next| *next != NONE);
                 piece
             }
             None => {
