@@ -121,7 +121,11 @@ impl Coordinator {
             // such a log, nor that a claim in it stands (seed 144026061/11). If it stays so, the end of the log is gone,
             // and what is left is all there is.
             let is_behind = entries.last().map_or(0, |(last, _)| last.saturating_add(1)) < self.log.next;
-            if is_behind && attempt < LOG_APPEND_ATTEMPTS_MAX && !mutant::is(Mutant::ShortLogBelieved) {
+            if is_behind
+                && attempt < LOG_APPEND_ATTEMPTS_MAX
+                && !mutant::is(Mutant::ShortLogBelieved)
+                && !mutant::is(Mutant::HoleBelieved)
+            {
                 mark::hit(Mark::HoleRetried);
                 self.host.sleep(self.backoff(attempt)).await;
                 continue;
