@@ -72,6 +72,9 @@ pub const ENCODE_BYTES_PER_KEY_MIN: usize = 4;
 /// State encoded in addition for each key that had to be saved since the last slice, in bytes. Saving a key costs about as
 /// much as encoding this: under load a snapshot hurries, so that fewer keys are touched before it is done.
 pub const ENCODE_BYTES_PER_SAVED_KEY: usize = 256;
+/// Memory in which a key of a frozen bin was encoded that stays for the next one, in bytes: a table that grows saves all of
+/// its bin at once.
+pub const SAVED_ENTRY_BYTES_KEPT: usize = 4 << 10;
 /// State encoded between two batches at most, in bytes, beside the bin that goes beyond it.
 pub const ENCODE_SLICE_BYTES_MAX: usize = 256 << 10;
 /// Store reads one worker has under way at once while it restores.

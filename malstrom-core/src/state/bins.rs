@@ -18,11 +18,9 @@ use super::{AnyState, BinTable, EncodedBin, HandedTable};
 use crate::codec::{self, CodecError};
 use crate::exchange::{Data, bin_of, stable_hash};
 use crate::ids::{Bin, SnapshotId};
+use crate::limits::SAVED_ENTRY_BYTES_KEPT;
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
-
-/// Memory that stays for the next entry that is saved, in bytes.
-const ENTRY_BYTES_KEPT: usize = 1 << 12;
 
 /// What a stream can be keyed by, and state be kept for.
 pub trait StateKey: Data + Hash + Eq + Clone {}
@@ -185,7 +183,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         mark::hit(Mark::KeySaved);
         self.n_saved += 1;
         self.saved.save(bin, n_keys, &self.entry);
-        self.entry.shrink_to(ENTRY_BYTES_KEPT);
+        self.entry.shrink_to(SAVED_ENTRY_BYTES_KEPT);
         Ok(())
     }
 

@@ -77,12 +77,6 @@ impl Saved {
         }
     }
 
-    /// Whether a bin was touched.
-    #[cfg(test)]
-    fn is_touched(&self, bin: usize) -> bool {
-        self.bins.get(bin).is_some_and(|touched| touched.is_touched)
-    }
-
     /// Whether all of a bin that was touched is settled.
     pub(super) fn is_whole(&self, bin: usize) -> bool {
         self.bins[bin].is_whole
@@ -90,7 +84,7 @@ impl Saved {
 
     /// Settles a slot of a bin that was touched; whether it was not yet.
     pub(super) fn settle(&mut self, bin: usize, chunk: u32, slot: u32) -> bool {
-        let chunk = &mut self.settled[(self.bins[bin].settled_at + chunk) as usize];
+        let chunk = &mut self.settled[self.bins[bin].settled_at as usize + chunk as usize];
         let was = *chunk;
         *chunk |= 1 << slot;
         was != *chunk
@@ -321,7 +315,7 @@ mod tests {
                     }
                 }
                 for (bin, bytes) in model.iter().enumerate() {
-                    if state.is_touched(bin) {
+                    if state.of(bin).is_some() {
                         prop_assert_eq!(&saved(&state, bin), bytes);
                     }
                 }
