@@ -96,6 +96,12 @@ pub const MOVE_STEP_BYTES: u64 = 512 << 10;
 /// Bins moved in one step of a rescale at most.
 pub const MOVE_BINS_MAX: usize = 512;
 
+/// Snapshots after which what nothing needs any more is collected at the latest: to list a store, to read its log and to
+/// delete costs more than to commit a small snapshot.
+pub const COLLECT_SNAPSHOTS: u32 = 16;
+/// Bytes that snapshots have stored after which it is collected at the latest: a large one is worth it each time.
+pub const COLLECT_BYTES: u64 = 64 << 20;
+
 /// Bytes of one frame of a session, without its length and checksum.
 pub const SESSION_FRAME_BYTES_MAX: usize = 64 << 20;
 /// Payloads a session keeps until they are acknowledged, and as many until they are taken.

@@ -52,6 +52,7 @@ marks! {
     AppendUnknown: "whether an append took effect could not be found out",
     CommitFenced: "a commit was refused because a newer claim was there",
     CommitVoid: "a commit was void because its claim was gone",
+    CollectedLater: "a snapshot was committed and what nothing needs was left for a later collection",
     HoleRetried: "a log that seemed to have a hole was read again",
     BinAwaitsTime: "a bin's state came to a newcomer before it was told how far event time had come",
     NewcomerCaughtUp: "a newcomer was behind the others in event time, and caught up",

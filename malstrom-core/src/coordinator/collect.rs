@@ -1,12 +1,52 @@
 //! Deleting what no retained snapshot needs. The plan is made before anything is deleted; what fails to be deleted is
 //! found again by the next plan.
+//!
+//! It is not done behind every snapshot: where these are small, to list the store, to read the log and to delete costs more
+//! than the snapshots themselves ([`CollectAfter`]).
 
-use super::Coordinator;
+use super::{CollectAfter, Coordinator};
+use crate::mark::{self, Mark};
 use crate::snapshot::collect::{Holdings, OBJECTS_FOLDER, plan};
 use crate::snapshot::log;
 
+/// What has been stored since garbage was collected last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uncollected {
+    /// Others may have left something, or a snapshot that was given up has.
+    Unknown,
+    /// What snapshots have stored that are committed.
+    Committed { snapshots: u32, bytes: u64 },
+}
+
+impl Uncollected {
+    /// A snapshot that has stored so many bytes is committed.
+    pub(super) fn committed(&mut self, stored: u64) {
+        if let Self::Committed { snapshots, bytes } = self {
+            *snapshots += 1;
+            *bytes = bytes.saturating_add(stored);
+        }
+    }
+
+    fn is_due(self, after: CollectAfter) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Committed { snapshots, bytes } => snapshots >= after.snapshots || bytes >= after.bytes,
+        }
+    }
+}
+
 impl Coordinator {
-    pub(super) async fn collect(&self) {
+    pub(super) async fn collect_if_due(&mut self) {
+        if self.uncollected.is_due(self.config.collect_after) {
+            // Whatever fails is tried again with the next: nothing waits for it.
+            self.uncollected = Uncollected::Committed { snapshots: 0, bytes: 0 };
+            self.collect().await;
+        } else {
+            mark::hit(Mark::CollectedLater);
+        }
+    }
+
+    async fn collect(&self) {
         let Ok(listed) = self.retry("list", || self.store.list(OBJECTS_FOLDER)).await else { return };
         let objects: Vec<String> = listed.into_iter().map(|object| object.path).collect();
         let Ok(entries) = self.read_log().await else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::limits::{BINS_DEFAULT, BINS_MAX, BINS_MIN};
+use crate::limits::{BINS_DEFAULT, BINS_MAX, BINS_MIN, COLLECT_BYTES, COLLECT_SNAPSHOTS};
 
 use super::JobError;
 
@@ -21,12 +21,30 @@ pub struct JobConfig {
     pub snapshot_interval: Option<Duration>,
     /// How many snapshots are kept besides savepoints.
     pub n_retained: NonZeroUsize,
+    /// When what nothing needs any more is collected.
+    pub collect_after: CollectAfter,
     /// Names whose state may be dropped when a snapshot holds them and the job does not.
     pub allow_drop: BTreeSet<String>,
     /// How long anything may take.
     pub deadlines: Deadlines,
     /// How often a lost worker is recovered from.
     pub restarts: Restarts,
+}
+
+/// How much snapshots store, besides what is to be kept, before what nothing needs any more is collected: whichever comes
+/// first. The first snapshot of a generation collects what those before it have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CollectAfter {
+    /// So many snapshots.
+    pub snapshots: u32,
+    /// So many bytes.
+    pub bytes: u64,
+}
+
+impl Default for CollectAfter {
+    fn default() -> Self {
+        Self { snapshots: COLLECT_SNAPSHOTS, bytes: COLLECT_BYTES }
+    }
 }
 
 /// How long an operation may take before it is given up.
@@ -96,6 +114,7 @@ impl JobConfig {
             n_bins: BINS_DEFAULT,
             snapshot_interval: None,
             n_retained: NonZeroUsize::MIN.saturating_add(2),
+            collect_after: CollectAfter::default(),
             allow_drop: BTreeSet::new(),
             deadlines: Deadlines::default(),
             restarts: Restarts::default(),

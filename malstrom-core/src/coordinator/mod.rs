@@ -33,7 +33,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 pub(crate) use commit::least_watermarks;
-pub use config::{Deadlines, JobConfig, Restarts};
+pub use config::{CollectAfter, Deadlines, JobConfig, Restarts};
 pub use mailbox::{Event, Mailbox, Reply, Request};
 pub use report::{
     Completion, JobError, JobEvent, JobPhase, Outcome, RecoveryReport, RequestError, RescaleReport,
@@ -69,6 +69,7 @@ pub struct Coordinator {
     epoch: u64,
     snapshot_due: Nanos,
     snapshots_overdue: u32,
+    uncollected: collect::Uncollected,
     /// The last snapshot was given up, so its barriers may still be on their way.
     is_cut_open: bool,
     running_since: Nanos,
@@ -105,6 +106,7 @@ impl Coordinator {
             epoch: 0,
             snapshot_due: Nanos(u64::MAX),
             snapshots_overdue: 0,
+            uncollected: collect::Uncollected::Unknown,
             is_cut_open: false,
             running_since: Nanos(0),
             n_restarts: 0,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::collect::Uncollected;
 use super::facts::Interrupt;
 use super::report::{Completion, JobError, JobEvent, JobPhase, Outcome};
 use super::{Coordinator, RecoveryReport};
@@ -100,6 +101,7 @@ impl Coordinator {
     ) -> Result<Completion, Failure> {
         self.publish_status(JobPhase::Building, Some("build"));
         self.is_cut_open = false;
+        self.uncollected = Uncollected::Unknown;
         let restored = self.build(&resolution).await?;
         self.running_since = self.host.now();
         let gap_max = self.host.take_output_gap();

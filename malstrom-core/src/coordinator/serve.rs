@@ -34,7 +34,7 @@ impl Coordinator {
                 Next::SnapshotDue => {
                     // One that is given up is told as an event and tried again when the next is due.
                     let _ = self.snapshot(None, After::Run).await?;
-                    self.collect().await;
+                    self.collect_if_due().await;
                 }
                 Next::Request(request) => {
                     if let Some(completion) = self.carry_out(request).await? {
@@ -51,7 +51,7 @@ impl Coordinator {
             Request::Snapshot(reply) => {
                 let result = self.snapshot(None, After::Run).await;
                 answer("snapshot", reply, result)?;
-                self.collect().await;
+                self.collect_if_due().await;
             }
             Request::Savepoint(name, reply) if name.is_empty() => {
                 mark::hit(Mark::RequestRefusedName);

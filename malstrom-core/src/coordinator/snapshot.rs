@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Coordinator;
+use super::collect::Uncollected;
 use super::facts::{Interrupt, WorkerFacts};
 use super::recover::Failure;
 use super::report::{JobEvent, JobPhase, SnapshotReport};
@@ -53,6 +54,7 @@ impl Coordinator {
         self.is_cut_open = true;
         if let Err(given_up) = self.wait_taken(id).await? {
             mark::hit(Mark::SnapshotGivenUp);
+            self.uncollected = Uncollected::Unknown;
             if mutant::is(Mutant::SnapshotIdReused) {
                 self.next_snapshot = id;
             }
@@ -66,11 +68,12 @@ impl Coordinator {
             let taken = |worker: WorkerId| facts.worker(worker).taken.take();
             (0..self.n_live).map(WorkerId).filter_map(taken).collect()
         });
-        let bytes = parts.iter().flat_map(|part| &part.objects).map(|object| object.bytes).sum();
+        let bytes: u64 = parts.iter().flat_map(|part| &part.objects).map(|object| object.bytes).sum();
         let manifest = Arc::new(self.manifest(id, savepoint.clone(), after, parts));
         manifest.validate().map_err(|error| Failure::again(format!("the manifest of {id}: {error}")))?;
         self.append_commit(manifest.clone()).await?;
         self.committed = Some(manifest);
+        self.uncollected.committed(bytes);
         let duration = self.host.now().since(begun);
         self.settle(id).await?;
         let gap = self.host.take_output_gap();

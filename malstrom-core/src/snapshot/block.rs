@@ -3,7 +3,7 @@
 use super::frame::{self, Format, FrameError};
 use crate::limits::BLOCK_BYTES_MAX;
 
-const FORMAT: Format = Format { magic: *b"MsBk", bytes_max: BLOCK_BYTES_MAX };
+const FORMAT: Format = Format { magic: *b"MsBk", bytes_max: BLOCK_BYTES_MAX, packs: true };
 
 /// Where a block was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

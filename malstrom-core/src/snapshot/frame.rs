@@ -64,6 +64,8 @@ pub(super) struct Format {
     pub(super) magic: [u8; 4],
     /// How much it may hold.
     pub(super) bytes_max: usize,
+    /// Whether content is packed that becomes smaller by it. What is packed is read either way.
+    pub(super) packs: bool,
 }
 
 /// The only version there is.
@@ -72,6 +74,8 @@ const PACKING_NONE: u8 = 0;
 const PACKING_LZ4: u8 = 1;
 const HEAD_BYTES: usize = 10;
 const CHECKSUM_BYTES: usize = 4;
+/// What a frame takes beside its content.
+pub(super) const FRAME_BYTES: usize = HEAD_BYTES + CHECKSUM_BYTES;
 /// Content that is shorter is not packed: beginning an LZ4 block costs more than encoding so little.
 const PACKED_BYTES_MIN: usize = 1 << 10;
 /// Bytes that are packed to see whether all should be.
@@ -90,7 +94,7 @@ impl Format {
         out.extend_from_slice(&[VERSION, PACKING_LZ4]);
         out.extend_from_slice(&length.to_le_bytes());
         let content = start + HEAD_BYTES;
-        let packed = if is_worth_packing(raw) { pack(raw, out) } else { None };
+        let packed = if self.packs && is_worth_packing(raw) { pack(raw, out) } else { None };
         if packed.is_none() {
             out.truncate(content);
             out[start + 5] = PACKING_NONE;
@@ -186,7 +190,7 @@ fn malformed(reason: String) -> FrameError {
 mod tests {
     use super::*;
 
-    const FORMAT: Format = Format { magic: *b"Test", bytes_max: 1 << 16 };
+    const FORMAT: Format = Format { magic: *b"Test", bytes_max: 1 << 16, packs: true };
 
     fn with_checksum(mut body: Vec<u8>) -> Vec<u8> {
         body.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());

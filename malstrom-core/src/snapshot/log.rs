@@ -16,18 +16,22 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Format, FrameError};
+use super::frame::{FRAME_BYTES, Format, FrameError};
 use super::manifest::Manifest;
 use super::validate::ManifestError;
 use crate::codec::{self, CodecError};
 use crate::ids::Generation;
 use crate::limits::MANIFEST_BYTES_MAX;
 
-const FORMAT: Format = Format { magic: *b"MsLg", bytes_max: MANIFEST_BYTES_MAX };
+/// Not packed: a coordinator commits beside the workers, and to pack a manifest takes longer than to write what is saved.
+const FORMAT: Format = Format { magic: *b"MsLg", bytes_max: MANIFEST_BYTES_MAX, packs: false };
 /// The folder that holds the log.
 pub const FOLDER: &str = "log/";
 /// Enough for every `u64`, so that paths sort as numbers do.
 const NUMBER_DIGITS: usize = 20;
+
+/// What a reference to a block takes in an entry.
+const BLOCK_LIKELY_BYTES: usize = 20;
 
 /// What one object of the log says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,9 +114,17 @@ pub enum LogError {
 /// If its manifest contradicts itself or is too large.
 pub fn encode(entry: &LogEntry) -> Result<Vec<u8>, LogError> {
     entry.manifest().map_or(Ok(()), Manifest::validate)?;
-    let mut out = Vec::new();
-    FORMAT.seal(&codec::encode(entry)?, &mut out)?;
+    let mut content = Vec::with_capacity(entry.manifest().map_or(0, likely_bytes));
+    codec::encode_into(entry, &mut content)?;
+    let mut out = Vec::with_capacity(content.len() + FRAME_BYTES);
+    FORMAT.seal(&content, &mut out)?;
     Ok(out)
+}
+
+/// The room that an encoded manifest is likely to take: nearly all of it are its blocks.
+fn likely_bytes(manifest: &Manifest) -> usize {
+    let n_blocks: usize = manifest.state.values().map(Vec::len).sum();
+    n_blocks * BLOCK_LIKELY_BYTES + manifest.routes.owners.len()
 }
 
 /// The entry that `bytes` hold; a manifest in it agrees with itself.

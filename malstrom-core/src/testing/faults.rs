@@ -74,6 +74,9 @@ pub struct Plan {
     pub(super) n_bins: u32,
     /// Commits that are kept.
     pub(super) n_retained: usize,
+    /// Snapshots after which garbage is collected.
+    #[serde(default = "collect_after")]
+    pub(super) collect_after: u32,
     /// Messages out of a thousand that come to somebody else besides.
     pub(super) stray_per_mille: u64,
     pub(super) snapshot_interval: Option<Duration>,
@@ -117,6 +120,7 @@ impl Plan {
             n_workers,
             n_bins: 1 << rng.below(7),
             n_retained: 3,
+            collect_after: collect_after(),
             stray_per_mille: 0,
             snapshot_interval: Some(Duration::from_millis(200)),
             channel_capacity: 8,
@@ -249,6 +253,10 @@ impl Plan {
             plan.give_up(rng, chaos_ms);
         }
         let rng = &mut rng.clone().fork();
+        // From a stream of its own, as above.
+        if rng.clone().fork().per_mille(300) {
+            plan.collect_after = 3;
+        }
         if rng.per_mille(100) {
             plan.ambush(rng, chaos_ms);
         } else if rng.per_mille(50) {
@@ -429,6 +437,11 @@ impl Plan {
 /// What a plan that was written down before it had this has.
 fn slice_bytes() -> usize {
     ENCODE_SLICE_BYTES
+}
+
+/// See [`slice_bytes`].
+fn collect_after() -> u32 {
+    1
 }
 
 /// See [`slice_bytes`].

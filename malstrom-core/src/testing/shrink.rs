@@ -96,6 +96,7 @@ impl Plan {
         offer(&|plan| plan.message_us_max = plan.message_us_max.min(20));
         offer(&|plan| plan.store_us_max = plan.store_us_max.min(100));
         offer(&|plan| plan.n_retained = 1);
+        offer(&|plan| plan.collect_after = 1);
         offer(&|plan| plan.snapshot_deadline = Duration::from_millis(1500));
         plans
     }

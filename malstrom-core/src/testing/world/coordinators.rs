@@ -12,7 +12,7 @@ use super::super::net::SimHost;
 use super::super::store::SimStore;
 use super::{End, World};
 use crate::coordinator::{
-    Completion, Coordinator, Deadlines, JobConfig, JobError, Mailbox, Outcome, Restarts,
+    CollectAfter, Completion, Coordinator, Deadlines, JobConfig, JobError, Mailbox, Outcome, Restarts,
 };
 
 /// How long a coordinator waits for its store.
@@ -155,6 +155,7 @@ impl World {
         let mut config = JobConfig::new("simulated", n_workers);
         config.n_bins = self.plan.n_bins;
         config.n_retained = NonZeroUsize::new(self.plan.n_retained).unwrap_or(NonZeroUsize::MIN);
+        config.collect_after = CollectAfter { snapshots: self.plan.collect_after, bytes: u64::MAX };
         config.snapshot_interval = self.plan.snapshot_interval;
         config.deadlines = Deadlines {
             build: Duration::from_millis(2000),
