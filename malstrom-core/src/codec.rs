@@ -48,6 +48,20 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resul
     value.serialize(&mut writer::Writer { out })
 }
 
+/// Appends the bytes of a pair of values, as [`encode_into`] does. State is encoded so, entry by entry: here each is written
+/// in place, and not by a function for the pair.
+#[inline(always)]
+pub(crate) fn encode_pair_into<A: Serialize, B: Serialize>(
+    first: &A,
+    second: &B,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let mut writer = writer::Writer { out };
+    writer.pair()?;
+    first.serialize(&mut writer)?;
+    second.serialize(&mut writer)
+}
+
 /// The bytes of a value.
 ///
 /// # Errors

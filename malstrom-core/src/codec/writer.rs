@@ -119,6 +119,12 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Two values follow.
+    #[inline(always)]
+    pub(super) fn pair(&mut self) -> Result<(), CodecError> {
+        self.length(&ARRAY, 2)
+    }
+
     #[inline]
     fn text(&mut self, text: &str) -> Result<(), CodecError> {
         self.length(&STR, text.len())?;

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use super::lanes::Lanes;
 use super::{Data, bin_of};
 use crate::element::{Control, Keyed, Record};
-use crate::ids::EdgeId;
+use crate::ids::{EdgeId, WorkerId};
 use crate::operators::Emit;
 use crate::ports::WorkerPort;
 use crate::snapshot::RouteTable;
@@ -14,7 +14,7 @@ use crate::worker::messages::BinMove;
 
 /// Sends keyed records to the workers that own their bins.
 pub struct Outbox<K, V> {
-    owners: Vec<u32>,
+    owners: Vec<u16>,
     mask: u64,
     lanes: Lanes<Keyed<K, V>>,
 }
@@ -28,8 +28,12 @@ impl<K: Data + Hash, V: Data> Outbox<K, V> {
 impl<K: Data + Hash, V: Data> Emit<Keyed<K, V>> for Outbox<K, V> {
     #[inline(always)]
     fn emit(&mut self, record: Record<Keyed<K, V>>) {
+        let lanes = self.lanes.get_mut();
+        if let [only] = lanes {
+            return only.push(record);
+        }
         let owner = self.owners[bin_of(record.value.hash, self.mask)];
-        self.lanes.get_mut()[owner as usize].push(record);
+        lanes[usize::from(owner)].push(record);
     }
 }
 
@@ -53,14 +57,18 @@ impl<K: Data + Hash, V: Data> Outlet<Keyed<K, V>> for Outbox<K, V> {
     }
 
     fn set_routes(&mut self, routes: &RouteTable) {
-        self.owners = routes.owners.iter().map(|owner| owner.0).collect();
+        self.owners = routes.owners.iter().map(|owner| number(*owner)).collect();
     }
 
     fn move_bins(&mut self, moves: &[BinMove]) {
         for step in moves {
-            self.owners[step.bin.index()] = step.to.0;
+            self.owners[step.bin.index()] = number(step.to);
         }
     }
+}
+
+fn number(worker: WorkerId) -> u16 {
+    u16::try_from(worker.0).expect("a job has at most 2^15 bins, and a worker for each")
 }
 
 #[cfg(test)]

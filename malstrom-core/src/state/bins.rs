@@ -164,16 +164,16 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                 {
                     return Ok(());
                 }
-                if let Some(entry) = at_cut {
-                    codec::encode_into(&entry, &mut self.entry)?;
+                if let Some((key, state)) = at_cut {
+                    codec::encode_pair_into(key, state, &mut self.entry)?;
                     n_keys = 1;
                 }
             }
             // The table is about to grow, which takes as long as encoding all of it.
             None => {
                 let settled = self.saved.of(bin).and_then(|at_cut| at_cut.settled).unwrap_or_default();
-                for entry in table.iter_except(settled) {
-                    codec::encode_into(&entry, &mut self.entry)?;
+                for (key, state) in table.iter_except(settled) {
+                    codec::encode_pair_into(key, state, &mut self.entry)?;
                     n_keys += 1;
                 }
                 mark::hit(Mark::FrozenBinGrown);
@@ -198,8 +198,8 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
         match self.saved.of(bin).filter(|_| !mutant::is(Mutant::SavedForgotten)) {
             None => {
                 keys = slot.table.len();
-                for entry in slot.table.iter() {
-                    codec::encode_into(&entry, &mut bytes)?;
+                for (key, state) in slot.table.iter() {
+                    codec::encode_pair_into(key, state, &mut bytes)?;
                 }
             }
             Some(at_cut) => {
@@ -207,9 +207,10 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                 if !mutant::is(Mutant::TouchedFrozenUnmarked) {
                     slot.changed_at = self.epoch;
                 }
-                for entry in at_cut.settled.into_iter().flat_map(|settled| slot.table.iter_except(settled)) {
+                let settled = at_cut.settled.map(|settled| slot.table.iter_except(settled));
+                for (key, state) in settled.into_iter().flatten() {
                     keys += 1;
-                    codec::encode_into(&entry, &mut bytes)?;
+                    codec::encode_pair_into(key, state, &mut bytes)?;
                 }
                 keys += at_cut.n_keys;
                 self.saved.copy(bin, &mut bytes);
