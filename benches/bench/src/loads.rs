@@ -15,6 +15,8 @@ pub(crate) struct Load {
     what: String,
     pub(crate) runs: Vec<Run>,
     columns: &'static [Column],
+    /// What is compared, round by round.
+    ratios: Vec<Ratio>,
     /// A folder that the first run of a round leaves to the last.
     keep: Option<std::path::PathBuf>,
 }
@@ -24,6 +26,14 @@ pub(crate) struct Run {
     name: String,
     allocator: String,
     given: Vec<String>,
+}
+
+/// Figures of one run by those of another in the same round.
+struct Ratio {
+    one: &'static str,
+    other: &'static str,
+    /// The headings of the columns.
+    of: &'static [&'static str],
 }
 
 /// A heading, where its figure is found in what a run says, and what that is divided by.
@@ -62,6 +72,12 @@ const STEPS: &[Column] = &[
 ];
 const COST: &[Column] =
     &[("seconds", "/seconds", 1.0), ("CPU s", "/cpu_seconds", 1.0), ("peak MB", "/peak_bytes", 1e6)];
+
+/// Runs of W6 that are compared.
+const FULL_LOAD_NONE: &str = "as fast as can be, none";
+const FULL_LOAD: &str = "as fast as can be, every 2 s";
+const SOME_LOAD_NONE: &str = "100,000/s, none";
+const SOME_LOAD: &str = "100,000/s, every 2 s";
 
 /// Records a second of the open loops with much state.
 const LOAD_RATE: u64 = 100_000;
@@ -107,39 +123,44 @@ fn latency(args: &Args, rate: u64) -> Load {
         what: format!("{rate} records a second, 2 workers, from the time a record should have been sent"),
         runs,
         columns: LATENCY,
+        ratios: ["plain-parked", "timely-parked", "renoir"]
+            .into_iter()
+            .map(|other| Ratio { one: "malstrom", other, of: &["p50 µs", "p99 µs", "p99.9 µs"] })
+            .collect(),
         keep: None,
     }
 }
 
 fn snapshots(args: &Args) -> Load {
     let keys = scaled(args, 10_000_000);
-    let records = scaled(args, 50_000_000);
+    // Some ten snapshots: the first ones also pay for memory that the process and the page cache have not had before.
+    let records = scaled(args, 400_000_000);
     let seconds = (20.0 * args.scale).max(4.0);
     let keep = args.data.join(format!("kept-{}", std::process::id()));
     let folder = keep.display();
     let runs = vec![
         run(
             args,
-            "as fast as can be, none",
+            FULL_LOAD_NONE,
             &format!("malstrom W6 --workers 2 --keys {keys} --rate 0 --records {records} --snapshots off"),
         ),
         run(
             args,
-            "as fast as can be, every 2 s",
+            FULL_LOAD,
             &format!(
                 "malstrom W6 --workers 2 --keys {keys} --rate 0 --records {records} --snapshot-every-ms 2000"
             ),
         ),
         run(
             args,
-            "100,000/s, none",
+            SOME_LOAD_NONE,
             &format!(
                 "malstrom W6 --workers 2 --keys {keys} --rate {LOAD_RATE} --seconds {seconds} --snapshots off"
             ),
         ),
         run(
             args,
-            "100,000/s, every 2 s",
+            SOME_LOAD,
             &format!(
                 "malstrom W6 --workers 2 --keys {keys} --rate {LOAD_RATE} --seconds {seconds} --snapshot-every-ms 2000 --keep {folder}"
             ),
@@ -157,6 +178,11 @@ fn snapshots(args: &Args) -> Load {
         what: format!("{keys} keys, 2 workers"),
         runs,
         columns: SNAPSHOTS,
+        ratios: vec![
+            Ratio { one: FULL_LOAD_NONE, other: FULL_LOAD, of: &["load s"] },
+            Ratio { one: FULL_LOAD, other: FULL_LOAD_NONE, of: &["longest gap ms"] },
+            Ratio { one: SOME_LOAD, other: SOME_LOAD_NONE, of: &["longest gap ms"] },
+        ],
         keep: Some(keep),
     }
 }
@@ -186,6 +212,7 @@ fn rescales(args: &Args) -> Load {
         what: format!("{LOAD_RATE} records a second"),
         runs,
         columns: STEPS,
+        ratios: Vec::new(),
         keep: None,
     }
 }
@@ -205,7 +232,8 @@ fn scaling(args: &Args) -> Load {
         )
     }));
     runs.push(run(args, "idle for 10 s, 2 workers", "malstrom idle --workers 2 --seconds 10"));
-    Load { title: "W8, scaling", what: format!("{records} records"), runs, columns: COST, keep: None }
+    let what = format!("{records} records");
+    Load { title: "W8, scaling", what, runs, columns: COST, ratios: Vec::new(), keep: None }
 }
 
 fn run(args: &Args, name: &str, given: &str) -> Run {
@@ -233,8 +261,10 @@ impl Load {
                 let _ = std::fs::remove_dir_all(keep);
             }
         }
-        let mut text =
-            format!("\n### {}\n\n{}; medians of {} runs\n\n|  |", self.title, self.what, args.runs);
+        let mut text = format!(
+            "\n### {}\n\n{}; medians (least to greatest) of {} runs\n\n|  |",
+            self.title, self.what, args.runs
+        );
         self.columns.iter().for_each(|(name, ..)| text += &format!(" {name} |"));
         text += &format!("\n|---|{}\n", "---|".repeat(self.columns.len()));
         for (run, said) in self.runs.iter().zip(&said) {
@@ -245,6 +275,7 @@ impl Load {
             }
         }
         text.push('\n');
+        self.ratios.iter().for_each(|ratio| text += &self.compared(ratio, &said));
         for run in &self.runs {
             let _ = writeln!(text, "- {}: `{}`, {}", run.name, run.given.join(" "), run.allocator);
         }
@@ -273,14 +304,37 @@ impl Load {
         let mut line = format!("| {name} |");
         for (_, pointer, unit) in self.columns {
             let figures = done.iter().filter_map(|said| said.pointer(&format!("{place}{pointer}"))?.as_f64());
-            let mut figures: Vec<f64> = figures.collect();
-            figures.sort_by(f64::total_cmp);
-            match figures.get(figures.len() / 2) {
-                Some(median) => line += &format!(" {} |", figure(median / unit)),
-                None => line += " |",
-            }
+            line += &format!(" {} |", spread(figures.map(|figure| figure / unit).collect()));
         }
         line + "\n"
+    }
+
+    /// The ratios of two runs, of which both are there.
+    fn compared(&self, ratio: &Ratio, said: &[Vec<Result<Value, String>>]) -> String {
+        let at = |name: &str| self.runs.iter().position(|run| run.name == name);
+        let (Some(one), Some(other)) = (at(ratio.one), at(ratio.other)) else { return String::new() };
+        let mut line = format!("- {} by {}, round by round:", ratio.one, ratio.other);
+        for (name, pointer, _) in self.columns.iter().filter(|(name, ..)| ratio.of.contains(name)) {
+            let of = |said: &Result<Value, String>| said.as_ref().ok()?.pointer(pointer)?.as_f64();
+            let rounds = said[one].iter().zip(&said[other]);
+            // A gap of less than a slot of the clock is told as 0.
+            let ratios = rounds.filter_map(|(one, other)| Some(of(one)? / of(other)?.max(1.0)));
+            line += &format!(" {name} {};", spread(ratios.collect()));
+        }
+        line + "\n"
+    }
+}
+
+/// The median, and from where to where if there are several.
+fn spread(mut figures: Vec<f64>) -> String {
+    figures.sort_by(f64::total_cmp);
+    match &*figures {
+        [] => String::new(),
+        [only] => figure(*only),
+        [least, .., greatest] => {
+            let median = figures[figures.len() / 2];
+            format!("{} ({} to {})", figure(median), figure(*least), figure(*greatest))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Cuts lines into words: 64 bytes at a time, of which one word of bits says where white space is.
 
 use malstrom_core::key::KeyBytes;
+use wide::u8x16;
 
 use super::text::Line;
 
@@ -125,7 +126,8 @@ fn for_each_word(bytes: &[u8], mut each: impl FnMut(usize, usize)) {
 }
 
 const BLOCK_BYTES: usize = 64;
-const LANE_BYTES: usize = 8;
+/// What is looked at in one step.
+const LANE_BYTES: usize = 16;
 
 /// A bit for each of at most 64 bytes, set where white space is, and behind their end.
 #[inline]
@@ -136,13 +138,17 @@ fn spaces(block: &[u8]) -> u64 {
     let mut found = Spaces::default();
     let (lanes, rest) = block.as_chunks::<LANE_BYTES>();
     for (at, lane) in lanes.iter().enumerate() {
-        found.add(u64::from_le_bytes(*lane), at * LANE_BYTES);
+        found.add(lane, at * LANE_BYTES);
     }
     if !rest.is_empty() {
         match block.last_chunk::<LANE_BYTES>() {
-            Some(last) => found.add(u64::from_le_bytes(*last), n - LANE_BYTES),
-            // What is not there is no white space.
-            None => found.add(rest.iter().rev().fold(u64::MAX, |word, byte| word << 8 | u64::from(*byte)), 0),
+            Some(last) => found.add(last, n - LANE_BYTES),
+            None => {
+                // What is not there is no white space.
+                let mut lane = [u8::MAX; LANE_BYTES];
+                lane[..n].copy_from_slice(rest);
+                found.add(&lane, 0);
+            }
         }
     }
     behind | if found.is_other == 0 { found.bits } else { spaces_one_by_one(block) }
@@ -153,22 +159,18 @@ fn spaces(block: &[u8]) -> u64 {
 #[derive(Default)]
 struct Spaces {
     bits: u64,
-    is_other: u64,
+    is_other: u16,
 }
 
 impl Spaces {
-    /// Looks at eight bytes that begin at `at`.
+    /// Looks at bytes that begin at `at`.
     #[inline]
-    fn add(&mut self, bytes: u64, at: usize) {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGH: u64 = 0x80 * ONES;
-        // Both terms stay within their byte, because its top bit is left out. Only the top bits mean something.
-        let is_greater = ((bytes & !HIGH) + (0x7f - b' ' as u64) * ONES) | bytes;
-        let is_space = !is_greater & HIGH;
-        // Of the numbers up to 32 that one alone has this bit, which is moved to the top.
-        self.is_other |= is_space & !(bytes << 2);
-        // Gathers the top bits into one byte.
-        self.bits |= ((is_space >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << at;
+    fn add(&mut self, lane: &[u8; LANE_BYTES], at: usize) {
+        let bytes = u8x16::new(*lane);
+        let is_space = !bytes.simd_ge(u8x16::splat(b'!')).to_bitmask() as u16;
+        let is_blank = bytes.simd_eq(u8x16::splat(b' ')).to_bitmask() as u16;
+        self.is_other |= is_space ^ is_blank;
+        self.bits |= u64::from(is_space) << at;
     }
 }
 
