@@ -52,6 +52,8 @@ pub const OBJECT_PART_OF_SNAPSHOT: usize = 32;
 /// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled, and one more
 /// for a snapshot in a hurry.
 pub const OBJECT_BUFFERS_MAX: usize = 3;
+/// Those of them that a worker has from its beginning: one is filled while one is on its way.
+pub const OBJECT_BUFFERS_READY: usize = 2;
 /// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills, if
 /// the store does not say otherwise: enough for one that is far away. Keys that are saved meanwhile take memory and time
 /// too, so there may be more of them, [`ENCODE_BYTES_PER_SAVED_KEY`] for each: ...

@@ -12,7 +12,7 @@ mod snapshotting;
 use messages::{Command, Fact, Mail, Order, Report, ToWorker};
 use moving::Moving;
 use restoring::Restoring;
-use snapshotting::Snapshotting;
+use snapshotting::{Snapshotting, ready_buffers};
 
 use crate::element::{Barrier, Control};
 use crate::ids::{Generation, RouteVersion, SnapshotId, StageId, WorkerId};
@@ -100,6 +100,7 @@ impl Worker {
         dataflow: Dataflow,
         mut port: Box<dyn WorkerPort>,
     ) -> Self {
+        let buffers = ready_buffers(port.object_bytes_min());
         port.report(Report { generation, worker: me, fact: Fact::Built(dataflow.description) });
         Self {
             me,
@@ -110,7 +111,7 @@ impl Worker {
             n_workers: 0,
             n_informed: 0,
             object_bytes: 0,
-            buffers: Vec::new(),
+            buffers,
             routes: RouteVersion(0),
             restoring: None,
             snapshotting: None,

@@ -17,7 +17,7 @@ use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
 use crate::limits::{
     ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_KEY_MIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX,
-    OBJECT_BUFFERS_MAX, OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_HURRIED_MAX,
+    OBJECT_BUFFERS_MAX, OBJECT_BUFFERS_READY, OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_HURRIED_MAX,
 };
 use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
@@ -341,6 +341,18 @@ impl Snapshotting {
         }
         Ok(())
     }
+}
+
+/// Buffers for the first objects of a worker, in memory that it has touched. The kernel clears memory when it is touched
+/// first, and the host of a virtual machine may have to find it: some milliseconds, for which the stream would stand still in
+/// the first snapshot.
+pub(super) fn ready_buffers(object_bytes: usize) -> Vec<Vec<u8>> {
+    let ready = || {
+        let mut buffer = vec![u8::MAX; object_bytes];
+        buffer.clear();
+        buffer
+    };
+    std::iter::repeat_with(ready).take(OBJECT_BUFFERS_READY).collect()
 }
 
 /// An empty buffer with room for an object. Grown by doubling, a large object would be copied while the stream waits; room
