@@ -147,7 +147,8 @@ impl<Define, Scale> Builder<Define, Scale> {
         self
     }
 
-    /// How many snapshots are kept besides savepoints; 3 if nothing is said.
+    /// How many snapshots are kept besides savepoints; 3 if nothing is said. Older ones are deleted after 16 further snapshots
+    /// or 64 MiB, whichever comes first: to look for them behind each small one would cost more than taking it.
     #[must_use]
     pub fn retain(mut self, n_snapshots: NonZeroUsize) -> Self {
         self.settings.n_retained = n_snapshots;
