@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use malstrom_core::coordinator::{JobEvent, Restarts};
 use malstrom_core::ids::SnapshotId;
+use malstrom_core::limits::COLLECT_SNAPSHOTS;
 use malstrom_core::operators::{BoxError, Collected, Discard, Sink, from_iter, from_iters};
 use malstrom_core::ports::SnapshotStore;
 use malstrom_runtime::connectors::{TransactionalFiles, ZipfText, read_parts};
@@ -507,8 +508,9 @@ fn old_snapshots_are_collected_and_savepoints_are_kept() {
         .unwrap();
     let kept = running.api().savepoint("before the change").unwrap();
     assert_eq!(kept.savepoint.as_deref(), Some("before the change"));
-    for _ in 0..6 {
-        std::thread::sleep(Duration::from_millis(10));
+    // The first one collects what is left of another time; so many later is the next that does.
+    for _ in 0..=COLLECT_SNAPSHOTS {
+        std::thread::sleep(Duration::from_millis(5));
         running.api().snapshot().unwrap();
     }
     running.api().suspend().unwrap();
