@@ -74,3 +74,34 @@ impl Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: CollectAfter = CollectAfter { snapshots: 3, bytes: 1000 };
+
+    #[test]
+    fn what_others_may_have_left_is_collected_at_once() {
+        let mut uncollected = Uncollected::Unknown;
+        assert!(uncollected.is_due(AFTER));
+        uncollected.committed(1);
+        assert!(uncollected.is_due(AFTER));
+    }
+
+    #[test]
+    fn small_snapshots_are_counted_and_large_ones_weighed() {
+        let mut uncollected = Uncollected::Committed { snapshots: 0, bytes: 0 };
+        uncollected.committed(1);
+        uncollected.committed(1);
+        assert!(!uncollected.is_due(AFTER));
+        uncollected.committed(1);
+        assert!(uncollected.is_due(AFTER));
+
+        let mut uncollected = Uncollected::Committed { snapshots: 0, bytes: 0 };
+        uncollected.committed(999);
+        assert!(!uncollected.is_due(AFTER));
+        uncollected.committed(u64::MAX);
+        assert!(uncollected.is_due(AFTER));
+    }
+}
