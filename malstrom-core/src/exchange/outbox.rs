@@ -14,6 +14,7 @@ use crate::worker::messages::BinMove;
 
 /// Sends keyed records to the workers that own their bins.
 pub struct Outbox<K, V> {
+    /// The owner of each bin, in two bytes: each record looks here, and the first-level cache has other work too.
     owners: Vec<u16>,
     mask: u64,
     lanes: Lanes<Keyed<K, V>>,
@@ -29,6 +30,7 @@ impl<K: Data + Hash, V: Data> Emit<Keyed<K, V>> for Outbox<K, V> {
     #[inline(always)]
     fn emit(&mut self, record: Record<Keyed<K, V>>) {
         let lanes = self.lanes.get_mut();
+        // One worker owns every bin: the routes need not be looked at.
         if let [only] = lanes {
             return only.push(record);
         }
