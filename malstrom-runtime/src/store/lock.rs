@@ -22,7 +22,7 @@ const HOLDER_BYTES_MAX: u64 = 32;
 pub struct StoreLock {
     // Closing the file releases the lock. The file itself stays: if it were deleted, one coordinator could hold the
     // deleted file while the next locks a new one of the same name.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl StoreLock {
@@ -50,12 +50,22 @@ impl StoreLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        Ok(Self { _file: Some(file) })
+        Ok(Self { file: Some(file) })
     }
 
     /// The lock of a store that needs none.
     pub(super) fn of_nothing() -> Self {
-        Self { _file: None }
+        Self { file: None }
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        // Whoever locks next is not mistaken for this process until it has written its own name. Should it fail, an
+        // error names the wrong process for an instant, as it may behind a crash.
+        if let Some(file) = &self.file {
+            let _unnamed = file.set_len(0);
+        }
     }
 }
 
@@ -89,7 +99,8 @@ pub enum LockError {
     },
 }
 
-/// The process that holds a lock, if it is known.
+/// The process that holds a lock, if it is known: it is not for the instant between locking and writing it down, in
+/// which a process that crashed before may still be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder(pub Option<u32>);
 
@@ -132,6 +143,17 @@ mod tests {
         assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");
         drop(lock);
         let _lock = second.lock().unwrap();
+    }
+
+    #[test]
+    fn a_released_lock_names_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open_in(folder.path()).lock().unwrap());
+        // A process that has locked the file and has not yet written who it is.
+        let newcomer = OpenOptions::new().read(true).write(true).open(folder.path().join(LOCK_FILE)).unwrap();
+        newcomer.lock().unwrap();
+        let refused = open_in(folder.path()).lock().unwrap_err();
+        assert!(matches!(refused, LockError::InUse { holder: Holder(None), .. }), "{refused}");
     }
 
     #[test]
