@@ -69,7 +69,12 @@ impl KeyBytes {
     #[must_use]
     pub fn from_first(word: u128, len: usize) -> Self {
         assert!(len <= Self::INLINE_BYTES_MAX, "a key of {len} bytes does not lie in one word");
-        Self { inline: (word & KEPT[len] | (len as u128) << 120).to_le_bytes() }
+        let kept = word & KEPT[len];
+        // That the last byte is the length and nothing else is said once more, for the compiler: then it knows that this key
+        // is not on the heap.
+        let low = (kept as u64).to_le();
+        let high = ((kept >> 64) as u64 & u64::MAX >> 8 | (len as u64) << 56).to_le();
+        Self { words: Words([low, high]) }
     }
 
     /// The bytes.
@@ -90,9 +95,11 @@ impl KeyBytes {
 
     #[inline]
     fn last(&self) -> u8 {
-        // SAFETY: the last byte is initialised in every form: it is the last one of `Heap::len_and_mark` too. Only this
-        // byte is read, since others may be padding where pointers are short.
-        unsafe { (&raw const self.inline).cast::<u8>().add(15).read() }
+        // The word is read and not the byte: a key in registers is then not taken apart for it.
+        // SAFETY: the last eight bytes are initialised in every form: on the heap they are `Heap::len_and_mark`. Of the
+        // first ones some may be padding where pointers are short.
+        let last = unsafe { (&raw const self.words).cast::<u64>().add(1).read() };
+        (u64::from_le(last) >> 56) as u8
     }
 
     #[inline]

@@ -76,8 +76,8 @@ const HEAD_BYTES: usize = 10;
 const CHECKSUM_BYTES: usize = 4;
 /// What a frame takes beside its content.
 pub(super) const FRAME_BYTES: usize = HEAD_BYTES + CHECKSUM_BYTES;
-/// Content that is shorter is not packed: beginning an LZ4 block costs more than encoding so little.
-const PACKED_BYTES_MIN: usize = 1 << 10;
+/// Content that is shorter is not packed: a sample of it costs as much as all of it, and a state of such bins is small.
+const PACKED_BYTES_MIN: usize = 4 << 10;
 /// Bytes that are packed to see whether all should be.
 const SAMPLE_BYTES: usize = 1 << 10;
 /// One byte of an LZ4 block stands for at most so many of content.
@@ -145,9 +145,6 @@ impl Format {
 fn is_worth_packing(raw: &[u8]) -> bool {
     if raw.len() < PACKED_BYTES_MIN {
         return false;
-    }
-    if raw.len() <= 2 * SAMPLE_BYTES {
-        return true;
     }
     // From the middle: a beginning is often unlike the rest.
     let middle = raw.len() / 2;

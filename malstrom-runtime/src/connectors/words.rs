@@ -1,4 +1,5 @@
-//! Cuts lines into words: 64 bytes at a time, of which one word of bits says where white space is.
+//! Cuts lines into words: 64 bytes at a time, of which one word of bits says where white space is. A word is what lies
+//! between two places of it, or the line's ends.
 
 use malstrom_core::key::KeyBytes;
 use wide::u8x16;
@@ -72,9 +73,10 @@ impl Iterator for IntoWords {
     #[inline]
     fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut each: F) -> B {
         let bytes = &self.line[self.at..];
+        let windows = Windows::of(bytes);
         let mut folded = Some(init);
         for_each_word(bytes, |start, end| {
-            folded = folded.take().map(|so_far| each(so_far, key(bytes, start, end)));
+            folded = folded.take().map(|so_far| each(so_far, windows.key(start, end)));
         });
         folded.expect("a fold goes on from what it made last")
     }
@@ -82,46 +84,64 @@ impl Iterator for IntoWords {
 
 impl std::iter::FusedIterator for IntoWords {}
 
-/// The bytes from `start` to `end` as a key. A short one is cut from 16 bytes read at once, of which it is the first or, near
-/// the end of the line, a later part: neither its length nor its place decides a branch, which would be mispredicted for
-/// many words.
-#[inline]
-fn key(bytes: &[u8], start: usize, end: usize) -> KeyBytes {
-    let len = end - start;
-    if len <= KeyBytes::INLINE_BYTES_MAX
-        && let Some(last) = bytes.len().checked_sub(16)
-    {
-        let from = start.min(last);
-        if let Some(window) = bytes[from..].first_chunk::<16>() {
-            return KeyBytes::from_first(u128::from_le_bytes(*window) >> (8 * (start - from)), len);
+/// The 16 bytes that begin at any place of a line, with zeros behind its end.
+///
+/// A short key is cut from so many bytes, read at once: neither its length nor its place decides a branch, which would be
+/// mispredicted for many words.
+struct Windows<'a> {
+    line: &'a [u8],
+    /// Windows that begin before this lie within the line.
+    n_within: usize,
+    /// The last 16 bytes of the line, or all of a shorter one.
+    tail: [u8; 2 * WINDOW_BYTES],
+    tail_at: usize,
+}
+
+const WINDOW_BYTES: usize = 16;
+
+impl<'a> Windows<'a> {
+    #[inline]
+    fn of(line: &'a [u8]) -> Self {
+        let mut tail = [0; 2 * WINDOW_BYTES];
+        match line.last_chunk::<WINDOW_BYTES>() {
+            Some(last) => tail[..WINDOW_BYTES].copy_from_slice(last),
+            None => tail[..line.len()].copy_from_slice(line),
         }
+        let tail_at = line.len().saturating_sub(WINDOW_BYTES);
+        Self { line, n_within: line.len().saturating_sub(WINDOW_BYTES - 1), tail, tail_at }
     }
-    KeyBytes::from(&bytes[start..end])
+
+    /// The bytes from `start` to `end` as a key.
+    #[inline]
+    fn key(&self, start: usize, end: usize) -> KeyBytes {
+        let len = end - start;
+        if len > KeyBytes::INLINE_BYTES_MAX {
+            return KeyBytes::from(&self.line[start..end]);
+        }
+        let within = start < self.n_within;
+        let (bytes, at) = if within { (self.line, start) } else { (&self.tail[..], start - self.tail_at) };
+        let window =
+            bytes[at..].first_chunk::<WINDOW_BYTES>().expect("a window lies within the line or its tail");
+        KeyBytes::from_first(u128::from_le_bytes(*window), len)
+    }
 }
 
 /// Calls `each` with the beginning and the end of every word. There is one call only, so that all behind it is inlined.
 #[inline]
 fn for_each_word(bytes: &[u8], mut each: impl FnMut(usize, usize)) {
-    let mut word_start = None;
-    // The last block is never full, so a word at the end of the line ends in it.
+    let mut start = 0;
+    // The last block is never full, so the line's end is found in it.
     for base in (0..=bytes.len()).step_by(BLOCK_BYTES) {
-        let words = !spaces(&bytes[base..bytes.len().min(base + BLOCK_BYTES)]);
-        let one_before = words << 1 | u64::from(word_start.is_some());
-        let mut starts = words & !one_before;
-        let mut ends = !words & one_before;
-        let mut next_start = || {
-            let start = base + starts.trailing_zeros() as usize;
-            let is_any = starts != 0;
-            starts &= starts.wrapping_sub(1);
-            is_any.then_some(start)
-        };
-        while ends != 0 {
-            let end = base + ends.trailing_zeros() as usize;
-            ends &= ends - 1;
-            let Some(start) = word_start.take().or_else(&mut next_start) else { break };
-            each(start, end);
+        let mut spaces = spaces(bytes, base);
+        while spaces != 0 {
+            let end = base + spaces.trailing_zeros() as usize;
+            spaces &= spaces - 1;
+            // Between two that stand side by side there is no word.
+            if start < end {
+                each(start, end);
+            }
+            start = end + 1;
         }
-        word_start = word_start.or_else(next_start);
     }
 }
 
@@ -129,29 +149,29 @@ const BLOCK_BYTES: usize = 64;
 /// What is looked at in one step.
 const LANE_BYTES: usize = 16;
 
-/// A bit for each of at most 64 bytes, set where white space is, and behind their end.
+/// A bit for each of the at most 64 bytes from `base`, set where white space is; and one behind them if they are fewer.
 #[inline]
-fn spaces(block: &[u8]) -> u64 {
-    let n = block.len();
-    debug_assert!(n <= BLOCK_BYTES);
-    let behind = if n < BLOCK_BYTES { u64::MAX << n } else { 0 };
+fn spaces(line: &[u8], base: usize) -> u64 {
+    let block = &line[base..];
+    let n = block.len().min(BLOCK_BYTES);
+    let behind = if n < BLOCK_BYTES { 1 << n } else { 0 };
     let mut found = Spaces::default();
-    let (lanes, rest) = block.as_chunks::<LANE_BYTES>();
-    for (at, lane) in lanes.iter().enumerate() {
-        found.add(lane, at * LANE_BYTES);
-    }
-    if !rest.is_empty() {
-        match block.last_chunk::<LANE_BYTES>() {
-            Some(last) => found.add(last, n - LANE_BYTES),
-            None => {
-                // What is not there is no white space.
-                let mut lane = [u8::MAX; LANE_BYTES];
-                lane[..n].copy_from_slice(rest);
-                found.add(&lane, 0);
-            }
+    if let Some(last) = n.checked_sub(LANE_BYTES) {
+        // Always as many lanes, the last ones over each other: how many there are would be mispredicted for many lines.
+        for lane in 0..BLOCK_BYTES / LANE_BYTES {
+            let at = last.min(lane * LANE_BYTES);
+            found.add(block[at..].first_chunk().expect("no lane begins behind the last one"), at);
         }
+    } else if let Some(last) = line.last_chunk() {
+        found.add(last, 0);
+        found.bits >>= LANE_BYTES - n;
+    } else {
+        // What is not there is no white space.
+        let mut lane = [u8::MAX; LANE_BYTES];
+        lane[..n].copy_from_slice(block);
+        found.add(&lane, 0);
     }
-    behind | if found.is_other == 0 { found.bits } else { spaces_one_by_one(block) }
+    behind | if found.is_other == 0 { found.bits } else { spaces_one_by_one(&block[..n]) }
 }
 
 /// What is found in a block: where bytes up to the blank are, and whether any of them is not the blank. Of these only
