@@ -129,6 +129,10 @@ impl AnyState for Promised {
         0
     }
 
+    fn n_bins(&self) -> usize {
+        0
+    }
+
     fn freeze(&mut self, _: SnapshotId, _: Option<SnapshotId>) {}
 
     fn encode_next(&mut self) -> Result<Option<EncodedBin>, CodecError> {

@@ -201,6 +201,10 @@ impl<S: Data + Default> AnyState for Copied<S> {
         0
     }
 
+    fn n_bins(&self) -> usize {
+        1
+    }
+
     fn runs_on(&mut self, worker: WorkerId, is_newcomer: bool) {
         self.is_first = worker == WorkerId(0);
         if is_newcomer && !mutant::is(Mutant::CopyUnawaited) {

@@ -67,7 +67,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             mask: u64::from(n_bins) - 1,
             epoch: SnapshotId(0),
             frozen: Frozen::default(),
-            saved: Saved::default(),
+            saved: Saved::new(n_bins as usize),
             n_saved: 0,
             entry_bytes: 0,
             buffer: Vec::new(),
@@ -147,7 +147,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     fn save(&mut self, bin: usize, hash: u64, key: &K) -> Result<(), CodecError> {
         if self.saved.is_unused() {
             let frozen = self.bins.iter().enumerate().filter(|(bin, _)| self.frozen.contains(*bin));
-            self.saved.reserve(self.bins.len(), frozen.map(|(_, slot)| slot.table.n_chunks()).sum());
+            self.saved.reserve(frozen.map(|(_, slot)| slot.table.n_chunks()).sum());
         }
         let table = &self.bins[bin].table;
         self.saved.touch(bin, table.n_chunks());
@@ -270,11 +270,15 @@ impl<K: StateKey, S: Data> AnyState for KeyedState<K, S> {
         self.bins.iter().map(|slot| slot.table.len() as u64).sum()
     }
 
+    fn n_bins(&self) -> usize {
+        self.bins.len()
+    }
+
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
         debug_assert!(id > self.epoch, "snapshot ids only grow");
         // What an abandoned snapshot still waited for has changed since its cut if it was touched.
         if mutant::is(Mutant::AbandonedUnmarked) {
-            self.saved = Saved::default();
+            self.saved = Saved::new(self.bins.len());
             while let Some(bin) = self.frozen.pop() {
                 self.bins[bin].changed_at = SnapshotId(0);
             }

@@ -108,6 +108,8 @@ pub trait AnyState {
     fn name(&self) -> &str;
     /// How many keys it holds on this worker.
     fn n_keys(&self) -> u64;
+    /// How many bins it is divided into: a snapshot has at most so many blocks of it.
+    fn n_bins(&self) -> usize;
     /// The worker is at the cut of a snapshot: every bin that has changed since the cut of `base` is to be encoded as it
     /// is now. Whatever an earlier, abandoned snapshot left frozen is released.
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>);

@@ -174,6 +174,10 @@ impl<K: StateKey, S: Data + Scheduled> AnyState for TimedState<K, S> {
         self.state.n_keys()
     }
 
+    fn n_bins(&self) -> usize {
+        self.state.n_bins()
+    }
+
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
         self.state.freeze(id, base);
     }

@@ -12,7 +12,7 @@ mod snapshotting;
 use messages::{Command, Fact, Mail, Order, Report, ToWorker};
 use moving::Moving;
 use restoring::Restoring;
-use snapshotting::{Snapshotting, ready_buffers};
+use snapshotting::{Blocks, Snapshotting, ready_block_lists, ready_buffers};
 
 use crate::element::{Barrier, Control};
 use crate::ids::{Generation, RouteVersion, SnapshotId, StageId, WorkerId};
@@ -40,6 +40,8 @@ pub struct Worker {
     /// What objects lay in that are stored, to be filled again: fresh memory is cleared by the kernel first, which takes as
     /// long as encoding does.
     buffers: Vec<Vec<u8>>,
+    /// What the blocks of the first snapshot are listed in.
+    block_lists: Vec<Blocks>,
     routes: RouteVersion,
     restoring: Option<Restoring>,
     snapshotting: Option<Snapshotting>,
@@ -97,10 +99,11 @@ impl Worker {
     pub fn new(
         me: WorkerId,
         generation: Generation,
-        dataflow: Dataflow,
+        mut dataflow: Dataflow,
         mut port: Box<dyn WorkerPort>,
     ) -> Self {
         let buffers = ready_buffers(port.object_bytes_min());
+        let block_lists = ready_block_lists(&mut dataflow.stages);
         port.report(Report { generation, worker: me, fact: Fact::Built(dataflow.description) });
         Self {
             me,
@@ -112,6 +115,7 @@ impl Worker {
             n_informed: 0,
             object_bytes: 0,
             buffers,
+            block_lists,
             routes: RouteVersion(0),
             restoring: None,
             snapshotting: None,

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use super::messages::{Fact, SnapshotPart};
 use super::{After, Barrier, Control, OperatorKind, SnapshotId, Worker, WorkerError};
+use crate::ids::Bin;
 use crate::limits::{
     ENCODE_BYTES_PER_BIN, ENCODE_BYTES_PER_KEY_MIN, ENCODE_BYTES_PER_SAVED_KEY, ENCODE_SLICE_BYTES_MAX,
     OBJECT_BUFFERS_MAX, OBJECT_BUFFERS_READY, OBJECT_BYTES_MAX, OBJECT_PART_OF_SNAPSHOT, OBJECTS_HURRIED_MAX,
@@ -23,6 +24,7 @@ use crate::mark::{self, Mark};
 use crate::mutant::{self, Mutant};
 use crate::ports::StoreError;
 use crate::snapshot::{BlockRef, ObjectRef, block, object_path};
+use crate::stage::AnyStage;
 use crate::state::{AnyState, EncodedBin};
 
 /// A snapshot under way.
@@ -47,6 +49,9 @@ pub(super) struct Snapshotting {
     /// Objects that are not durable yet.
     storing: BTreeSet<String>,
 }
+
+/// The blocks of one state: where each bin lies, or `None` if it is empty now.
+pub(super) type Blocks = Vec<(Bin, Option<BlockRef>)>;
 
 /// What a slice of encoding came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +205,8 @@ impl Worker {
                             if task.object.capacity() == 0 && encoded.keys > 0 {
                                 task.object = take_buffer(&mut self.buffers, task.room());
                             }
-                            failed = task.add(state.name(), &encoded).err();
+                            let list = || take_list(&mut self.block_lists, state.n_bins());
+                            failed = task.add(state.name(), &encoded, list).err();
                             state.reuse(encoded.bytes);
                         }
                         Err(error) => failed = Some(format!("state of `{}`: {error}", state.name())),
@@ -318,7 +324,13 @@ impl Snapshotting {
         self.storing.len() < self.objects_storing_max + n_more.min(OBJECTS_HURRIED_MAX)
     }
 
-    fn add(&mut self, operator: &str, encoded: &EncodedBin) -> Result<(), String> {
+    /// Adds a bin of an operator. `new_list` gives what its blocks are listed in, if it is the first.
+    fn add(
+        &mut self,
+        operator: &str,
+        encoded: &EncodedBin,
+        new_list: impl FnOnce() -> Blocks,
+    ) -> Result<(), String> {
         let block = if encoded.keys == 0 {
             None
         } else {
@@ -334,9 +346,11 @@ impl Snapshotting {
             })
         };
         match self.part.state.get_mut(operator) {
-            Some(bins) => bins.push((encoded.bin, block)),
+            Some(blocks) => blocks.push((encoded.bin, block)),
             None => {
-                self.part.state.insert(operator.to_owned(), vec![(encoded.bin, block)]);
+                let mut blocks = new_list();
+                blocks.push((encoded.bin, block));
+                self.part.state.insert(operator.to_owned(), blocks);
             }
         }
         Ok(())
@@ -355,6 +369,25 @@ pub(super) fn ready_buffers(object_bytes: usize) -> Vec<Vec<u8>> {
     std::iter::repeat_with(ready).take(OBJECT_BUFFERS_READY).collect()
 }
 
+/// What the blocks of each state are listed in by the first snapshot, in memory that was touched, as above.
+pub(super) fn ready_block_lists(stages: &mut [Box<dyn AnyStage>]) -> Vec<Blocks> {
+    let mut lists = Vec::new();
+    for stage in stages {
+        stage.visit(&mut |state: &mut dyn AnyState| {
+            let mut blocks = vec![(Bin(u16::MAX), None); state.n_bins()];
+            blocks.clear();
+            lists.push(blocks);
+        });
+    }
+    lists
+}
+
+/// A list for the blocks of so many bins, at once with room for all: each doubling would be memory of another size, which
+/// the kernel has to clear.
+fn take_list(lists: &mut Vec<Blocks>, n_bins: usize) -> Blocks {
+    lists.pop().filter(|blocks| blocks.capacity() >= n_bins).unwrap_or_else(|| Vec::with_capacity(n_bins))
+}
+
 /// An empty buffer with room for an object. Grown by doubling, a large object would be copied while the stream waits; room
 /// that is not needed would be cleared by the kernel meanwhile, a huge page at a time.
 fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
@@ -370,7 +403,6 @@ fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Bin;
     use crate::limits::OBJECT_BYTES_MIN;
 
     /// Bytes that do not pack.
@@ -396,7 +428,8 @@ mod tests {
                 task.object = take_buffer(&mut Vec::new(), task.room());
                 assert_eq!(task.object.capacity(), OBJECT_BYTES_MIN);
                 while !task.is_object_full() {
-                    task.add("count", &EncodedBin { bin: Bin(0), keys: 1, bytes: bytes.clone() }).unwrap();
+                    let bin = EncodedBin { bin: Bin(0), keys: 1, bytes: bytes.clone() };
+                    task.add("count", &bin, Vec::new).unwrap();
                 }
                 assert_eq!(task.object.capacity(), OBJECT_BYTES_MIN, "bins of {bin_bytes} bytes");
             }

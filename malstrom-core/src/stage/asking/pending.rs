@@ -118,6 +118,10 @@ impl<K: StateKey, V: Data> AnyState for PendingState<K, V> {
         self.state.n_keys()
     }
 
+    fn n_bins(&self) -> usize {
+        self.state.n_bins()
+    }
+
     fn freeze(&mut self, id: SnapshotId, base: Option<SnapshotId>) {
         self.state.freeze(id, base);
     }

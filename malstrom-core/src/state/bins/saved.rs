@@ -15,11 +15,13 @@
 const PIECE_BYTES: usize = 256;
 /// Pieces that are allocated at once.
 const BLOCK_PIECES: usize = 256;
+/// Bytes of [`Saved::settled`] for each bin that there is memory for from the beginning: so many chunks are 50 keys and more.
+const SETTLED_BYTES_READY: usize = 8;
 /// No piece.
 const NONE: u32 = u32::MAX;
 
 /// What is saved of all bins of one state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Saved {
     /// By bin.
     bins: Vec<Touched>,
@@ -53,14 +55,22 @@ pub(super) struct AtCut<'a> {
 }
 
 impl Saved {
+    /// Nothing, for a state of so many bins, in memory that was touched: it is asked for right behind a cut, under load, where
+    /// the stream would stand still while the kernel finds and clears it.
+    pub(super) fn new(n_bins: usize) -> Self {
+        let mut settled = vec![u8::MAX; n_bins * SETTLED_BYTES_READY];
+        settled.clear();
+        let bins = vec![Touched::default(); n_bins];
+        Self { bins, n_touched: 0, settled, pieces: Pieces::for_bins(n_bins) }
+    }
+
     /// Whether no bin has been touched since all were forgotten.
     pub(super) fn is_unused(&self) -> bool {
         self.settled.is_empty()
     }
 
     /// Makes room at once, where memory that grows would be asked for again and again.
-    pub(super) fn reserve(&mut self, n_bins: usize, n_chunks: usize) {
-        self.bins.resize(n_bins, Touched::default());
+    pub(super) fn reserve(&mut self, n_chunks: usize) {
         self.settled.reserve(n_chunks);
     }
 
@@ -154,8 +164,10 @@ impl Default for Chain {
 }
 
 /// The memory of all chains.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pieces {
+    /// Blocks that stay, used or not.
+    n_blocks_min: usize,
     blocks: Vec<Box<[u8]>>,
     /// For each piece the one that follows it in its chain, or among those that are free.
     next: Vec<u32>,
@@ -166,6 +178,17 @@ struct Pieces {
 }
 
 impl Pieces {
+    /// A piece for each of some of the bins, where there are many.
+    fn for_bins(n_bins: usize) -> Self {
+        let n_blocks_min = usize::from(n_bins >= BLOCK_PIECES);
+        let mut next = vec![NONE; n_bins];
+        next.clear();
+        // Not of zeros: those would be memory that nobody has touched yet.
+        let block = || vec![u8::MAX; BLOCK_PIECES * PIECE_BYTES].into_boxed_slice();
+        let blocks = std::iter::repeat_with(block).take(n_blocks_min).collect();
+        Self { n_blocks_min, blocks, next, free: None, n_used: 0 }
+    }
+
     fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let filled = chain.n_bytes % PIECE_BYTES;
@@ -203,7 +226,7 @@ impl Pieces {
     }
 
     fn free_all(&mut self) {
-        self.blocks.truncate(self.n_used.div_ceil(BLOCK_PIECES));
+        self.blocks.truncate(self.n_used.div_ceil(BLOCK_PIECES).max(self.n_blocks_min));
         self.next.clear();
         self.free = None;
         self.n_used = 0;
@@ -241,8 +264,8 @@ mod tests {
     use super::*;
 
     fn of_bins(n_bins: usize) -> Saved {
-        let mut saved = Saved::default();
-        saved.reserve(n_bins, n_bins);
+        let mut saved = Saved::new(n_bins);
+        saved.reserve(n_bins);
         saved
     }
 
