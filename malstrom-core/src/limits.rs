@@ -49,9 +49,9 @@ pub const OBJECT_BYTES_MIN: usize = 1 << 20;
 pub const OBJECT_BYTES_MAX: usize = 8 << 20;
 /// See [`OBJECT_BYTES_MAX`].
 pub const OBJECT_PART_OF_SNAPSHOT: usize = 32;
-/// Buffers for objects that a worker keeps to fill them again: one is on its way to the store, one is filled, and one more
-/// for a snapshot in a hurry.
-pub const OBJECT_BUFFERS_MAX: usize = 3;
+/// Buffers for objects that a worker keeps to fill them again: one is on its way to a disk, one is filled, and as many more as
+/// a snapshot in a hurry has on their way.
+pub const OBJECT_BUFFERS_MAX: usize = 2 + OBJECTS_HURRIED_MAX;
 /// Those of them that a worker has from its beginning: one is filled while one is on its way.
 pub const OBJECT_BUFFERS_READY: usize = 2;
 /// Objects of one worker that are on their way to the store while it goes on to encode, beside the one that it fills, if

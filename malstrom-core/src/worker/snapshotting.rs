@@ -262,9 +262,7 @@ impl Worker {
     }
 
     pub(super) fn stored(&mut self, path: &str, result: Result<(), StoreError>, buffer: Vec<u8>) {
-        if self.buffers.len() < OBJECT_BUFFERS_MAX && buffer.capacity() > 0 {
-            self.buffers.push(buffer);
-        }
+        keep_buffer(&mut self.buffers, buffer);
         let Some(task) = &mut self.snapshotting else { return };
         if !task.storing.remove(path) {
             return;
@@ -391,12 +389,25 @@ fn take_list(lists: &mut Vec<Blocks>, n_bins: usize) -> Blocks {
 /// An empty buffer with room for an object. Grown by doubling, a large object would be copied while the stream waits; room
 /// that is not needed would be cleared by the kernel meanwhile, a huge page at a time.
 fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
-    match buffers.pop() {
-        Some(mut buffer) if buffer.capacity() >= room => {
+    let fitting = buffers.iter().rposition(|buffer| buffer.capacity() >= room);
+    fitting.map_or_else(
+        || Vec::with_capacity(room),
+        |at| {
+            let mut buffer = buffers.swap_remove(at);
             buffer.clear();
             buffer
-        }
-        _ => Vec::with_capacity(room),
+        },
+    )
+}
+
+/// Keeps what an object lay in, for another one: the largest few.
+fn keep_buffer(buffers: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
+    if buffer.capacity() > 0 {
+        buffers.push(buffer);
+    }
+    if buffers.len() > OBJECT_BUFFERS_MAX {
+        let smallest = (0..buffers.len()).min_by_key(|at| buffers[*at].capacity());
+        drop(smallest.map(|at| buffers.swap_remove(at)));
     }
 }
 
@@ -413,6 +424,19 @@ mod tests {
             (seed >> 56) as u8
         };
         std::iter::repeat_with(next).take(n).collect()
+    }
+
+    #[test]
+    fn the_largest_buffers_stay_and_one_that_is_too_small_stays_too() {
+        let mut buffers = Vec::new();
+        let mib = |n: usize| Vec::with_capacity(n << 20);
+        (1..=OBJECT_BUFFERS_MAX + 1).rev().for_each(|n| keep_buffer(&mut buffers, mib(n)));
+        keep_buffer(&mut buffers, Vec::new());
+        let capacities = |buffers: &[Vec<u8>]| buffers.iter().map(|b| b.capacity() >> 20).sum::<usize>();
+        assert_eq!((buffers.len(), capacities(&buffers)), (4, 2 + 3 + 4 + 5));
+        assert!(take_buffer(&mut buffers, 5 << 20).capacity() >= 5 << 20);
+        assert_eq!(take_buffer(&mut buffers, 6 << 20).capacity(), 6 << 20);
+        assert_eq!((buffers.len(), capacities(&buffers)), (3, 2 + 3 + 4), "none was taken that does not fit");
     }
 
     #[test]
