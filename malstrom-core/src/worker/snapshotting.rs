@@ -203,9 +203,9 @@ impl Worker {
                         Ok(Some(encoded)) => {
                             n_bytes += encoded.bytes.len() + ENCODE_BYTES_PER_BIN;
                             if task.object.capacity() == 0 && encoded.keys > 0 {
-                                task.object = take_buffer(&mut self.buffers, task.room());
+                                task.object = take_with_room(&mut self.buffers, task.room());
                             }
-                            let list = || take_list(&mut self.block_lists, state.n_bins());
+                            let list = || take_with_room(&mut self.block_lists, state.n_bins());
                             failed = task.add(state.name(), &encoded, list).err();
                             state.reuse(encoded.bytes);
                         }
@@ -380,22 +380,17 @@ pub(super) fn ready_block_lists(stages: &mut [Box<dyn AnyStage>]) -> Vec<Blocks>
     lists
 }
 
-/// A list for the blocks of so many bins, at once with room for all: each doubling would be memory of another size, which
-/// the kernel has to clear.
-fn take_list(lists: &mut Vec<Blocks>, n_bins: usize) -> Blocks {
-    lists.pop().filter(|blocks| blocks.capacity() >= n_bins).unwrap_or_else(|| Vec::with_capacity(n_bins))
-}
-
-/// An empty buffer with room for an object. Grown by doubling, a large object would be copied while the stream waits; room
-/// that is not needed would be cleared by the kernel meanwhile, a huge page at a time.
-fn take_buffer(buffers: &mut Vec<Vec<u8>>, room: usize) -> Vec<u8> {
-    let fitting = buffers.iter().rposition(|buffer| buffer.capacity() >= room);
+/// One of those that are kept, empty, or a new one, with room for so many elements at once. Grown by doubling it would be
+/// copied while the stream waits, and lie in memory of one size after another, which the kernel clears; so would room that is
+/// not needed.
+fn take_with_room<T>(kept: &mut Vec<Vec<T>>, room: usize) -> Vec<T> {
+    let fitting = kept.iter().rposition(|one| one.capacity() >= room);
     fitting.map_or_else(
         || Vec::with_capacity(room),
         |at| {
-            let mut buffer = buffers.swap_remove(at);
-            buffer.clear();
-            buffer
+            let mut one = kept.swap_remove(at);
+            one.clear();
+            one
         },
     )
 }
@@ -434,8 +429,8 @@ mod tests {
         keep_buffer(&mut buffers, Vec::new());
         let capacities = |buffers: &[Vec<u8>]| buffers.iter().map(|b| b.capacity() >> 20).sum::<usize>();
         assert_eq!((buffers.len(), capacities(&buffers)), (4, 2 + 3 + 4 + 5));
-        assert!(take_buffer(&mut buffers, 5 << 20).capacity() >= 5 << 20);
-        assert_eq!(take_buffer(&mut buffers, 6 << 20).capacity(), 6 << 20);
+        assert!(take_with_room(&mut buffers, 5 << 20).capacity() >= 5 << 20);
+        assert_eq!(take_with_room(&mut buffers, 6 << 20).capacity(), 6 << 20);
         assert_eq!((buffers.len(), capacities(&buffers)), (3, 2 + 3 + 4), "none was taken that does not fit");
     }
 
@@ -449,7 +444,7 @@ mod tests {
                     bin_bytes_max: 0,
                     ..Snapshotting::given_up(SnapshotId(1))
                 };
-                task.object = take_buffer(&mut Vec::new(), task.room());
+                task.object = take_with_room(&mut Vec::new(), task.room());
                 assert_eq!(task.object.capacity(), OBJECT_BYTES_MIN);
                 while !task.is_object_full() {
                     let bin = EncodedBin { bin: Bin(0), keys: 1, bytes: bytes.clone() };
