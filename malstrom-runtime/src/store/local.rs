@@ -11,16 +11,18 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::limits::{DURABLE_FOLDERS_MAX, PUTS_AT_ONCE, WRITERS_MAX};
+use super::limits::{DIRECT_BYTES_MIN, DURABLE_FOLDERS_MAX, PUTS_AT_ONCE, WRITERS_MAX};
 use super::lock::LOCK_FILE;
 use super::objects::ObjectSnapshotStore;
-use super::{OpenError, path};
+use super::{OpenError, direct, path};
 
 /// A folder of the local disk as a store: an object is a file.
 ///
 /// **Steps of a write.** The bytes go to a file beside their place (`name#1`), which is synced, then linked
 /// (`put_new`) or renamed (`put`) into place, and the directory is synced. So an object is seen whole or not at all,
-/// and of two `put_new` the file system lets one through.
+/// and of two `put_new` the file system lets one through. On Linux the bytes of a large object that is put go to the disk
+/// past the page cache, if they lie on whole pages of memory and the file system knows how; a first read of it waits for the
+/// disk, then.
 ///
 /// **Guarantees.** A put that returned `Ok` survives a loss of power, on a disk that keeps its word: every folder on
 /// the way to the object is synced before the first object in it is written, whoever made it.
@@ -74,23 +76,32 @@ impl LocalStore {
     /// `object_store` syncs the folders that it makes itself. But one that another thread has just made, or a process
     /// that was killed at that moment, is there and yet not durable, and with it all that is put into it would be lost.
     async fn prepare(&self, path: &str) -> Result<(), StoreError> {
-        let failed = |reason: String| StoreError::Failed { action: "put", path: path.into(), reason };
-        let file = self.disk.path_to_filesystem(&self.objects.key("put", path)?);
-        let file = file.map_err(|error| failed(error.to_string()))?;
-        let Some(folder) = file.parent().map(Path::to_owned) else { return Ok(()) };
+        let Some(folder) = self.place(path)?.parent().map(Path::to_owned) else { return Ok(()) };
         if self.durable_folders().contains(&folder) {
             return Ok(());
         }
         let (root, made) = (Arc::clone(&self.folder), folder.clone());
         let answer =
             blocking(move || std::fs::create_dir_all(&made).and_then(|()| sync_up_to(&made, &root))).await;
-        answer.map_err(|error| failed(error.to_string()))?;
+        answer.map_err(|error| put_error(path, &error))?;
         let mut durable = self.durable_folders();
         if durable.len() >= DURABLE_FOLDERS_MAX {
             durable.clear();
         }
         durable.insert(folder);
         Ok(())
+    }
+
+    /// Puts a large object past the page cache; whether that could be done.
+    async fn put_direct(&self, path: &str, bytes: &Arc<Vec<u8>>) -> Result<bool, StoreError> {
+        let (place, bytes) = (self.place(path)?, Arc::clone(bytes));
+        blocking(move || direct::put(&place, &bytes)).await.map_err(|error| put_error(path, &error))
+    }
+
+    /// The file of an object that is to be put.
+    fn place(&self, path: &str) -> Result<PathBuf, StoreError> {
+        let key = self.objects.key("put", path)?;
+        self.disk.path_to_filesystem(&key).map_err(|error| put_error(path, &error))
     }
 
     fn durable_folders(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
@@ -122,6 +133,9 @@ impl SnapshotStore for LocalStore {
             self.prepare(path).await?;
             // Nobody closes it.
             let _permit = self.writers.acquire().await;
+            if bytes.len() >= DIRECT_BYTES_MIN && self.put_direct(path, &bytes).await? {
+                return Ok(());
+            }
             self.objects.put_lent(path, bytes).await
         })
     }
@@ -161,6 +175,10 @@ impl SnapshotStore for LocalStore {
     }
 }
 
+fn put_error(path: &str, error: &dyn std::error::Error) -> StoreError {
+    StoreError::Failed { action: "put", path: path.into(), reason: error.to_string() }
+}
+
 fn refuse_lock_file(action: &'static str, path: &str) -> Result<(), StoreError> {
     path::check(action, path)?;
     if path == LOCK_FILE {
@@ -193,7 +211,7 @@ fn sync_up_to(folder: &Path, top: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
@@ -204,7 +222,7 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 }
 
 /// Runs what blocks where it may: on tokio's pool for that, or right here when no runtime is there to be held up.
-async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     match Handle::try_current() {
         Ok(_) => spawn_blocking(work).await.map_err(io::Error::other)?,
         Err(_) => work(),

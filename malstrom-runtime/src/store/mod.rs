@@ -4,6 +4,7 @@
 //! - [`memory`]: a store in memory, for tests and for jobs that need not survive.
 //! - [`objects`]: a store over anything that `object_store` reaches.
 //! - [`local`]: a folder of the local disk, durable to the last directory entry.
+//! - `direct`: large objects of such a folder, past the page cache.
 //! - [`lock`]: the file that keeps a second coordinator from a folder in use.
 //!
 //! No store here knows what a snapshot is. They move bytes, and keep the guarantees that [`SnapshotStore`] asks for.
@@ -11,6 +12,7 @@
 mod address;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 mod cloud;
+mod direct;
 mod limits;
 pub mod local;
 pub mod lock;

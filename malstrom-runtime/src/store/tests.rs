@@ -7,6 +7,7 @@ use malstrom_core::ports::{SnapshotStore, StoreError};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
+use super::limits::DIRECT_BYTES_MIN;
 use super::{LocalStore, MemoryStore, ObjectSnapshotStore, OpenError, open};
 
 pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
@@ -44,6 +45,7 @@ macro_rules! conformance {
         super::conformance!($over:
             an_object_is_created_once,
             a_put_replaces,
+            a_large_object_is_stored_whole,
             lent_bytes_are_stored_whatever_becomes_of_them,
             an_empty_object_is_an_object,
             what_is_missing_is_not_found,
@@ -81,6 +83,19 @@ fn lent_bytes_are_stored_whatever_becomes_of_them(store: Store) {
         store.put_lent("a", Arc::new(b"another".to_vec())).await.unwrap();
         assert_eq!(store.get("a").await.unwrap(), b"another");
         assert!(store.put_lent("", bytes).await.is_err());
+    });
+}
+
+fn a_large_object_is_stored_whole(store: Store) {
+    run(async {
+        for n_bytes in [DIRECT_BYTES_MIN - 1, DIRECT_BYTES_MIN, (1 << 20) + 1, 3 << 20, 100] {
+            let bytes: Vec<u8> = (0..n_bytes).map(|n| (n % 251) as u8).collect();
+            store.put("large", bytes.clone()).await.unwrap();
+            assert!(store.get("large").await.unwrap() == bytes, "{n_bytes} bytes");
+            let end = store.get_range("large", n_bytes as u64 - 100, u64::MAX).await.unwrap();
+            assert_eq!(end, bytes[n_bytes - 100..]);
+            assert_eq!(store.list("").await.unwrap().len(), 1);
+        }
     });
 }
 
