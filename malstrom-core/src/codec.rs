@@ -6,6 +6,7 @@
 //! - MessagePack writes `None`, `Some(())` and `Some(None)` alike. A state or a value whose type nests options, or puts a
 //!   unit into one, comes back as `None`: give it an enum of its own.
 
+mod tail;
 mod writer;
 
 use serde::Serialize;
@@ -45,21 +46,25 @@ impl serde::ser::Error for CodecError {
 /// If the value refuses to be serialized.
 #[inline]
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    value.serialize(&mut writer::Writer { out })
+    value.serialize(&mut writer::Writer::new(out))
 }
 
-/// Appends the bytes of a pair of values, as [`encode_into`] does. State is encoded so, entry by entry: here each is written
-/// in place, and not by a function for the pair.
+/// Appends the bytes of pairs of values, each as [`encode_into`] does, and gives their number. State is encoded so: here each
+/// pair is written in place, and not by a function for it.
 #[inline(always)]
-pub(crate) fn encode_pair_into<A: Serialize, B: Serialize>(
-    first: &A,
-    second: &B,
+pub(crate) fn encode_pairs_into<'a, A: Serialize + 'a, B: Serialize + 'a>(
+    pairs: impl IntoIterator<Item = (&'a A, &'a B)>,
     out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    let mut writer = writer::Writer { out };
-    writer.pair()?;
-    first.serialize(&mut writer)?;
-    second.serialize(&mut writer)
+) -> Result<usize, CodecError> {
+    let mut writer = writer::Writer::new(out);
+    let mut n_pairs = 0;
+    for (first, second) in pairs {
+        writer.pair()?;
+        first.serialize(&mut writer)?;
+        second.serialize(&mut writer)?;
+        n_pairs += 1;
+    }
+    Ok(n_pairs)
 }
 
 /// The bytes of a value.

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde::ser;
 
 use super::CodecError;
+use super::tail::Tail;
 
 /// The end of some bytes, as a place for values.
 pub(super) struct Writer<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+    out: Tail<'a>,
 }
 
 /// The elements of a list or a map.
@@ -26,8 +27,6 @@ const TRUE: u8 = 0xc3;
 const F32: u8 = 0xca;
 const F64: u8 = 0xcb;
 const U8: u8 = 0xcc;
-const U16: u8 = 0xcd;
-const U32: u8 = 0xce;
 const U64: u8 = 0xcf;
 const I8: u8 = 0xd0;
 const I16: u8 = 0xd1;
@@ -54,34 +53,31 @@ const ARRAY: Length = Length { fixed: 0x90, fixed_end: 16, in_1: None, in_2: 0xd
 const MAP: Length = Length { fixed: 0x80, fixed_end: 16, in_1: None, in_2: 0xde, in_4: 0xdf };
 
 impl<'a> Writer<'a> {
+    #[inline(always)]
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out: Tail::new(out) }
+    }
+
     /// A marker and the bytes behind it: `N` is one more than those.
     #[inline(always)]
     fn marked<const N: usize>(&mut self, marker: u8, bytes: &[u8]) {
         let mut all = [marker; N];
         all[1..].copy_from_slice(bytes);
-        self.out.extend_from_slice(&all);
+        self.out.put(all);
     }
 
-    /// Small counts and whole words, of which most state is, are written in place; so little code is inlined everywhere.
+    /// In one, two, four or eight bytes behind a marker, the fewest that hold it, unless it is its own marker.
     #[inline(always)]
     fn unsigned(&mut self, n: u64) {
         if n <= FIXED_MAX {
-            self.out.push(n as u8);
+            self.out.put([n as u8]);
         } else if n > u64::from(u32::MAX) {
             self.marked::<9>(U64, &n.to_be_bytes());
         } else {
-            self.middling(n);
-        }
-    }
-
-    #[inline(never)]
-    fn middling(&mut self, n: u64) {
-        if n > u64::from(u16::MAX) {
-            self.marked::<5>(U32, &(n as u32).to_be_bytes());
-        } else if n > u64::from(u8::MAX) {
-            self.marked::<3>(U16, &(n as u16).to_be_bytes());
-        } else {
-            self.marked::<2>(U8, &[n as u8]);
+            let n_bytes = ((u64::BITS - n.leading_zeros()).div_ceil(u8::BITS)).next_power_of_two();
+            let mut all = [U8 + n_bytes.trailing_zeros() as u8; 5];
+            all[1..].copy_from_slice(&((n as u32) << (u32::BITS - u8::BITS * n_bytes)).to_be_bytes());
+            self.out.put_first(all, 1 + n_bytes as usize);
         }
     }
 
@@ -90,7 +86,7 @@ impl<'a> Writer<'a> {
         if n >= 0 {
             self.unsigned(n as u64);
         } else if n >= FIXED_MIN {
-            self.out.push(n as u8);
+            self.out.put([n as u8]);
         } else if let Ok(n) = i8::try_from(n) {
             self.marked::<2>(I8, &n.to_be_bytes());
         } else if let Ok(n) = i16::try_from(n) {
@@ -108,7 +104,7 @@ impl<'a> Writer<'a> {
             reason: format!("a text, list or map of length {length} is too long"),
         })?;
         if length < of.fixed_end {
-            self.out.push(of.fixed | length as u8);
+            self.out.put([of.fixed | length as u8]);
         } else if let (Some(marker), Ok(length)) = (of.in_1, u8::try_from(length)) {
             self.marked::<2>(marker, &[length]);
         } else if let Ok(length) = u16::try_from(length) {
@@ -128,7 +124,7 @@ impl<'a> Writer<'a> {
     #[inline]
     fn text(&mut self, text: &str) -> Result<(), CodecError> {
         self.length(&STR, text.len())?;
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.put_slice(text.as_bytes());
         Ok(())
     }
 
@@ -173,8 +169,8 @@ impl Elements<'_, '_> {
     fn done(self, of: &Length, parts: usize) -> Result<(), CodecError> {
         let Some((start, n)) = self.counted else { return Ok(()) };
         let mut head = Vec::new();
-        Writer { out: &mut head }.length(of, n / parts)?;
-        self.writer.out.splice(start..start, head);
+        Writer::new(&mut head).length(of, n / parts)?;
+        self.writer.out.with(|out| drop(out.splice(start..start, head)));
         Ok(())
     }
 }
@@ -196,7 +192,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
 
     #[inline(always)]
     fn serialize_bool(self, is: bool) -> Result<(), CodecError> {
-        self.out.push(if is { TRUE } else { FALSE });
+        self.out.put([if is { TRUE } else { FALSE }]);
         Ok(())
     }
 
@@ -277,7 +273,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
     #[inline]
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), CodecError> {
         self.length(&BIN, bytes.len())?;
-        self.out.extend_from_slice(bytes);
+        self.out.put_slice(bytes);
         Ok(())
     }
 
@@ -293,7 +289,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
 
     #[inline]
     fn serialize_unit(self) -> Result<(), CodecError> {
-        self.out.push(NIL);
+        self.out.put([NIL]);
         Ok(())
     }
 
@@ -320,10 +316,10 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
     ) -> Result<(), CodecError> {
         if name == rmp_serde::MSGPACK_EXT_STRUCT_NAME {
             // A value of the user's own kind, which only `rmp_serde` knows how to take apart.
-            let mut writer = rmp_serde::Serializer::new(&mut *self.out);
-            return (&mut writer)
-                .serialize_newtype_struct(name, value)
-                .map_err(|error| CodecError::Encode { reason: error.to_string() });
+            let written = self
+                .out
+                .with(|out| (&mut rmp_serde::Serializer::new(out)).serialize_newtype_struct(name, value));
+            return written.map_err(|error| CodecError::Encode { reason: error.to_string() });
         }
         value.serialize(self)
     }

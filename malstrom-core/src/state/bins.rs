@@ -155,7 +155,7 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
             return Ok(());
         }
         self.entry.clear();
-        let mut n_keys = 0;
+        let n_keys;
         match table.place_for(hash, |found| found == key) {
             Some(place) => {
                 let at_cut = table.at(place);
@@ -164,18 +164,12 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                 {
                     return Ok(());
                 }
-                if let Some((key, state)) = at_cut {
-                    codec::encode_pair_into(key, state, &mut self.entry)?;
-                    n_keys = 1;
-                }
+                n_keys = codec::encode_pairs_into(at_cut, &mut self.entry)?;
             }
             // The table is about to grow, which takes as long as encoding all of it.
             None => {
                 let settled = self.saved.of(bin).and_then(|at_cut| at_cut.settled).unwrap_or_default();
-                for (key, state) in table.iter_except(settled) {
-                    codec::encode_pair_into(key, state, &mut self.entry)?;
-                    n_keys += 1;
-                }
+                n_keys = codec::encode_pairs_into(table.iter_except(settled), &mut self.entry)?;
                 mark::hit(Mark::FrozenBinGrown);
                 self.saved.settle_whole(bin);
             }
@@ -190,17 +184,14 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     /// Encodes a bin: as it was at the cut, if it is frozen.
     fn encode(&mut self, bin: usize) -> Result<EncodedBin, CodecError> {
         let slot = &mut self.bins[bin];
-        let mut keys = 0_usize;
+        let keys;
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.clear();
         bytes.reserve(size_of::<u32>() + (slot.table.len() + 8) * self.entry_bytes);
         bytes.extend_from_slice(&0_u32.to_le_bytes());
         match self.saved.of(bin).filter(|_| !mutant::is(Mutant::SavedForgotten)) {
             None => {
-                keys = slot.table.len();
-                for (key, state) in slot.table.iter() {
-                    codec::encode_pair_into(key, state, &mut bytes)?;
-                }
+                keys = codec::encode_pairs_into(&slot.table, &mut bytes)?;
             }
             Some(at_cut) => {
                 mark::hit(Mark::FrozenTouchedEncoded);
@@ -208,11 +199,8 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
                     slot.changed_at = self.epoch;
                 }
                 let settled = at_cut.settled.map(|settled| slot.table.iter_except(settled));
-                for (key, state) in settled.into_iter().flatten() {
-                    keys += 1;
-                    codec::encode_pair_into(key, state, &mut bytes)?;
-                }
-                keys += at_cut.n_keys;
+                let rest = codec::encode_pairs_into(settled.into_iter().flatten(), &mut bytes)?;
+                keys = rest + at_cut.n_keys;
                 self.saved.copy(bin, &mut bytes);
             }
         }

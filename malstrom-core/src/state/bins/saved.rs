@@ -78,7 +78,6 @@ impl Saved {
     pub(super) fn touch(&mut self, bin: usize, n_chunks: usize) {
         let touched = &mut self.bins[bin];
         if !touched.is_touched {
-            let in_word = |n: usize| u32::try_from(n).expect("a worker has fewer than 2^32 chunks");
             let settled_at = in_word(self.settled.len());
             *touched =
                 Touched { is_touched: true, settled_at, n_chunks: in_word(n_chunks), ..Touched::default() };
@@ -106,9 +105,9 @@ impl Saved {
     }
 
     /// Saves keys of a bin that was touched.
-    pub(super) fn save(&mut self, bin: usize, n_keys: u32, bytes: &[u8]) {
+    pub(super) fn save(&mut self, bin: usize, n_keys: usize, bytes: &[u8]) {
         let touched = &mut self.bins[bin];
-        touched.n_keys += n_keys;
+        touched.n_keys += in_word(n_keys);
         self.pieces.append(&mut touched.bytes, bytes);
     }
 
@@ -147,6 +146,10 @@ impl Saved {
         self.settled.clear();
         self.pieces.free_all();
     }
+}
+
+fn in_word(n: usize) -> u32 {
+    u32::try_from(n).expect("the tables of a worker have fewer than 2^32 chunks, and fewer keys each")
 }
 
 /// Bytes in pieces, one after the other.
