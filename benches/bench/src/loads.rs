@@ -48,6 +48,7 @@ const LATENCY: &[Column] = &[
 ];
 const SNAPSHOTS: &[Column] = &[
     ("load s", "/latency/last_ms", 1e3),
+    ("half an interval with one, of the half without", "/beside_none", 1.0),
     ("p50 µs", "/latency/p50_us", 1.0),
     ("p99 µs", "/latency/p99_us", 1.0),
     ("max ms", "/latency/max_us", 1e3),
@@ -135,6 +136,8 @@ fn snapshots(args: &Args) -> Load {
     let keys = scaled(args, 10_000_000);
     // Some ten snapshots: the first ones also pay for memory that the process and the page cache have not had before.
     let records = scaled(args, 400_000_000);
+    // Ten of them again, each beside as long a time without.
+    let n_more = 2 * records;
     let seconds = (20.0 * args.scale).max(4.0);
     let keep = args.data.join(format!("kept-{}", std::process::id()));
     let folder = keep.display();
@@ -149,6 +152,13 @@ fn snapshots(args: &Args) -> Load {
             FULL_LOAD,
             &format!(
                 "malstrom W6 --workers 2 --keys {keys} --rate 0 --records {records} --snapshot-every-ms 2000"
+            ),
+        ),
+        run(
+            args,
+            "as fast as can be, every 4 s",
+            &format!(
+                "malstrom W6 --workers 2 --keys {keys} --rate 0 --records {n_more} --snapshot-every-ms 4000"
             ),
         ),
         run(
@@ -249,11 +259,12 @@ impl Load {
     /// Runs all in turn and returns the table.
     pub(crate) fn measure(&self, args: &Args, bar: &ProgressBar) -> Result<String, BoxError> {
         let mut said: Vec<Vec<Result<Value, String>>> = self.runs.iter().map(|_| Vec::new()).collect();
-        for _ in 0..args.runs {
-            for (run, said) in self.runs.iter().zip(&mut said) {
+        for round in 0..args.runs {
+            for at in self.order(round) {
+                let run = &self.runs[at];
                 bar.set_message(format!("{}: {}", self.title, run.name));
                 let outcome = run::run_with(args, &run.allocator, &run.given);
-                said.push(outcome.map_err(|error| error.to_string()));
+                said[at].push(outcome.map_err(|error| error.to_string()));
                 bar.inc(1);
             }
             if let Some(keep) = &self.keep {
@@ -280,6 +291,17 @@ impl Load {
             let _ = writeln!(text, "- {}: `{}`, {}", run.name, run.given.join(" "), run.allocator);
         }
         Ok(text)
+    }
+
+    /// Every second round goes the other way. A machine that has rested is faster for a while, and one that has worked has memory
+    /// ready: so each of two runs that are compared comes first as often as the other. What reads a kept folder stays last.
+    fn order(&self, round: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        let n_turned = order.len() - usize::from(self.keep.is_some());
+        if round % 2 == 1 {
+            order[..n_turned].reverse();
+        }
+        order
     }
 
     fn lines(&self, run: &Run, said: &[Result<Value, String>]) -> String {

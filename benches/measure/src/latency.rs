@@ -170,6 +170,12 @@ impl Latencies {
         longest
     }
 
+    /// How many records came out between two moments.
+    #[must_use]
+    pub fn n_between(&self, from_ms: u64, to_ms: u64) -> u64 {
+        self.between(from_ms, to_ms).iter().map(|slot| slot.n.load(Ordering::Relaxed)).sum()
+    }
+
     /// When the last record came out, in milliseconds since the load began.
     #[must_use]
     pub fn last_ms(&self) -> u64 {

@@ -1,11 +1,13 @@
 //! Jobs under an open loop: latency, snapshots, rescales, and a job with nothing to do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use malstrom_core::coordinator::RescaleReport;
+use malstrom_core::coordinator::{RescaleReport, SnapshotReport};
+use malstrom_core::ids::SnapshotId;
 use malstrom_core::key::KeyBytes;
 use malstrom_runtime::prelude::*;
 use serde_json::{Value, json};
@@ -23,6 +25,8 @@ const PARTITIONS: u64 = 8;
 const RECORDS_AFTER_RESTORE: u64 = 1_000_000;
 /// Time between two looks at the process's memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
+/// Time between two looks at what is committed.
+const COMMITS_SEEN_EVERY: Duration = Duration::from_millis(10);
 /// Steps of the timeline that is plotted, in milliseconds.
 const TIMELINE_STEP_MS: u64 = 20;
 
@@ -49,9 +53,11 @@ pub(super) fn run(task: &Task) -> Result<Outcome, BoxError> {
     let handle = builder.build()?.start()?;
     let api = handle.api().clone();
     let is_over = AtomicBool::new(false);
-    let (memory, steered) = thread::scope(|scope| {
+    let (memory, commits, steered) = thread::scope(|scope| {
         // Looking 50 times a second takes a worker's core as long as a small snapshot does: only where it is told.
         let memory = (task.workload == Workload::W7).then(|| scope.spawn(|| watch_memory(&pace, &is_over)));
+        let is_full_load = task.workload == Workload::W6 && task.rate == 0;
+        let commits = is_full_load.then(|| scope.spawn(|| watch_commits(&pace, &api, &is_over)));
         let steered = steer(task, &pace, &api);
         is_over.store(steered.is_err(), Ordering::SeqCst);
         if steered.is_err() {
@@ -61,7 +67,8 @@ pub(super) fn run(task: &Task) -> Result<Outcome, BoxError> {
         let ended = handle.wait();
         is_over.store(true, Ordering::SeqCst);
         let memory = memory.and_then(|memory| memory.join().ok()).unwrap_or_default();
-        (memory, steered.and_then(|steps| Ok((steps, ended?))))
+        let commits = commits.and_then(|commits| commits.join().ok()).unwrap_or_default();
+        (memory, commits, steered.and_then(|steps| Ok((steps, ended?))))
     });
     let (steps, ended) = steered?;
 
@@ -79,6 +86,9 @@ pub(super) fn run(task: &Task) -> Result<Outcome, BoxError> {
         })
         .collect();
     outcome.note("snapshot_reports", snapshots);
+    if let Some(part) = beside_none(task, &ended.snapshots, &commits, &latencies) {
+        outcome.note("beside_none", part);
+    }
     if task.workload == Workload::W6Restore {
         let first = first_output_ns.load(Ordering::SeqCst);
         let started_ns = pace.now_ns().saturating_sub(started.elapsed().as_nanos() as u64);
@@ -226,6 +236,40 @@ fn steps_told(steps: &[Step], latencies: &Latencies, memory: &[(u64, u64)]) -> V
         })
     });
     std::iter::once(steady).chain(told).collect()
+}
+
+/// When each snapshot was committed, in milliseconds since the load began.
+fn watch_commits(pace: &Pace, api: &JobApi, is_over: &AtomicBool) -> BTreeMap<SnapshotId, u64> {
+    let mut commits = BTreeMap::new();
+    while !is_over.load(Ordering::SeqCst) {
+        let newest = api.status().ok().and_then(|status| status.job.newest_snapshot);
+        if let (Some(id), Some(began_ns)) = (newest, pace.began_ns()) {
+            commits.entry(id).or_insert_with(|| pace.now_ns().saturating_sub(began_ns) / 1_000_000);
+        }
+        thread::sleep(COMMITS_SEEN_EVERY);
+    }
+    commits
+}
+
+/// What comes out in half an interval that begins with a snapshot, by what comes out in the half behind it, in which none is
+/// taken: the median of all snapshots. Seconds apart, both are slowed by the same neighbours.
+fn beside_none(
+    task: &Task,
+    snapshots: &[SnapshotReport],
+    commits: &BTreeMap<SnapshotId, u64>,
+    latencies: &Latencies,
+) -> Option<f64> {
+    let half_ms = task.snapshot_every().as_millis() as u64 / 2;
+    let parts = snapshots.iter().filter_map(|report| {
+        let from_ms = commits.get(&report.id)?.checked_sub(report.duration.as_millis() as u64)?;
+        let (middle_ms, to_ms) = (from_ms + half_ms, from_ms + 2 * half_ms);
+        let without = latencies.n_between(middle_ms, to_ms);
+        let is_whole = from_ms > 0 && to_ms < latencies.last_ms();
+        is_whole.then(|| latencies.n_between(from_ms, middle_ms) as f64 / without as f64)
+    });
+    let mut parts: Vec<f64> = parts.collect();
+    parts.sort_by(f64::total_cmp);
+    parts.get(parts.len() / 2).copied()
 }
 
 /// The memory of the process over time, in milliseconds since the load began and bytes.
