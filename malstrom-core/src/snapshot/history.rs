@@ -46,7 +46,8 @@ impl<'a> History<'a> {
     /// may be the commit that it is void for (seed 101003256/0).
     ///
     /// **Caveat.** Rules 2 and 3 are not for savepoints, which trimming leaves in place: one that a fenced coordinator
-    /// wrote late cannot be told from others. Its writer is told that it failed (see [`collect`](super::collect)).
+    /// wrote late cannot be told from others. Its writer is told that it failed (see [`collect`](super::collect)). If all
+    /// other commits are damaged it is restored (seed 170014501/6, open).
     pub(super) fn of(entries: &'a [ReadEntry]) -> Self {
         debug_assert!(entries.is_sorted_by_key(|(number, _)| *number), "entries ascend by number");
         let verdicts = verdicts(entries);
