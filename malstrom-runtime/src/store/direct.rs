@@ -1,7 +1,7 @@
 //! Large objects to a disk past the page cache.
 //!
 //! Nobody reads the objects of a snapshot soon after they were written, and they are synced at once. To copy them into the
-//! page cache takes two to three times the processor time of handing them to the disk where they lie, on cores that the
+//! page cache takes two to four times the processor time of handing them to the disk where they lie, on cores that the
 //! workers need.
 
 use std::fs::{File, OpenOptions};

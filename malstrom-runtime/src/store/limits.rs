@@ -8,8 +8,8 @@ pub(super) const DURABLE_FOLDERS_MAX: usize = 1 << 12;
 pub(super) const WRITERS_MAX: usize = 2;
 /// Objects of one worker that are on their way to a disk, beside the one that it fills.
 pub(super) const PUTS_AT_ONCE: usize = 1;
-/// Bytes of an object that a local store writes past the page cache, at least. Smaller ones are copied in less time than it
-/// takes to ask the disk twice.
+/// Bytes of an object that a local store writes past the page cache, at least. A choice that was not measured: of smaller ones
+/// little is saved.
 pub(super) const DIRECT_BYTES_MIN: usize = 1 << 18;
 /// What the address, the place and the length of a write past the page cache are multiples of. Disks ask for no more.
 pub(super) const DIRECT_BLOCK_BYTES: usize = 1 << 12;
