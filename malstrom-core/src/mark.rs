@@ -57,6 +57,7 @@ marks! {
     BinAwaitsTime: "a bin's state came to a newcomer before it was told how far event time had come",
     NewcomerCaughtUp: "a newcomer was behind the others in event time, and caught up",
     ListingTooOld: "a listing did not show the claim that was just written",
+    LateSavepoint: "a savepoint written where the log had been trimmed was found",
     StrayClaim: "a claim written where the log had been trimmed was found",
     ListingRepaired: "entries that a listing lacked were read by number",
     LogTrimmedWhileRead: "an entry was trimmed between listing and reading",

@@ -114,6 +114,7 @@ mutants! {
     ClaimsFought: "a coordinator that lost the job claims it again (seed 25067/2)",
     ClaimAlwaysWithdrawn: "a claim that a successor has read is withdrawn (seed 31817/2)",
     StrayClaimCounts: "a claim written where the log had been trimmed counts (seed 30035517/12)",
+    LateSavepointCounts: "a savepoint written late, where the log had been trimmed, counts (seed 170014501/6)",
     OldListingBelieved: "a claim is checked with a listing that does not show it yet",
     DamagedSinceBelieved: "a commit that was damaged after it was read is restored (seed 98010224/22)",
     FencedByItself: "a coordinator takes a claim of its own, of which it had no answer, for that of another",

@@ -46,7 +46,7 @@ impl Coordinator {
         }
     }
 
-    async fn collect(&self) {
+    async fn collect(&mut self) {
         let Ok(listed) = self.retry("list", || self.store.list(OBJECTS_FOLDER)).await else { return };
         let objects: Vec<String> = listed.into_iter().map(|object| object.path).collect();
         let Ok(entries) = self.read_log().await else { return };
@@ -63,6 +63,8 @@ impl Coordinator {
         for number in plan.trim_log {
             // In ascending order, and none after one that could not be deleted: fencing relies on it.
             let path = log::path(number);
+            // It may have been taken for a savepoint while it could not be read. What is written here later is none.
+            self.log.savepoints.remove(&number);
             if self.retry("delete", || self.store.delete(&path)).await.is_err() {
                 return;
             }

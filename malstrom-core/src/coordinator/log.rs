@@ -9,7 +9,7 @@
 //! I12: once a newer claim is in the log, nothing of an older coordinator is appended behind it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub(super) struct LogPosition {
     claim: (u64, u128),
     /// The tokens of all claims that we have tried to append.
     pub(super) tokens: Vec<u128>,
+    /// The entries that our next commit names ([`LogEntry::Committed`]).
+    pub(super) savepoints: BTreeSet<u64>,
     /// Entries by number as they were read or appended last, with their bytes. The log is read behind every snapshot, and
     /// to decode a manifest of thousands of bins costs a hundred times what it costs to see that it is the same.
     known: RefCell<BTreeMap<u64, Known>>,
@@ -181,7 +183,9 @@ impl Coordinator {
 
     /// Appends a commit. When this returns, the snapshot is committed.
     pub(super) async fn append_commit(&mut self, manifest: Arc<Manifest>) -> Result<(), Failure> {
-        let entry = LogEntry::Committed { token: self.host.token(), manifest };
+        let is_savepoint = manifest.savepoint.is_some();
+        let savepoints = Some(self.log.savepoints.iter().copied().collect());
+        let entry = LogEntry::Committed { token: self.host.token(), savepoints, manifest };
         while mutant::is(Mutant::FenceIgnored) && matches!(self.read_entry(self.log.next).await, Ok(Some(_)))
         {
             self.log.next += 1;
@@ -197,7 +201,10 @@ impl Coordinator {
         // takes the newest claim, so then our own claim is gone, or the number holds somebody else's entry.
         let (claimed_at, token) = self.log.claim;
         match self.read_entry(claimed_at).await {
-            Ok(Some(Ok(claim))) if claim.token() == token => Ok(()),
+            Ok(Some(Ok(claim))) if claim.token() == token => {
+                self.log.savepoints.extend(is_savepoint.then_some(self.log.next - 1));
+                Ok(())
+            }
             // The entry is left where it is. If it was written late, whoever reads the log knows it for void; if not, it
             // was there before the successor's claim, and the successor may have restored it.
             Ok(_) => {

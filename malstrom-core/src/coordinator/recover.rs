@@ -163,6 +163,7 @@ impl Coordinator {
             if self.append_claim(resolution.next_generation).await? {
                 self.generation = resolution.next_generation;
                 self.next_snapshot = self.next_snapshot.max(resolution.next_snapshot);
+                self.log.savepoints.clone_from(&resolution.savepoints);
                 self.mailbox.with_facts(|facts| facts.begin(resolution.next_generation));
                 for (number, reason) in &resolution.unreadable {
                     let reason = format!("entry {number} of the job log: {reason}");

@@ -1,5 +1,6 @@
 //! Which commits and claims of a log count.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::log::LogEntry;
@@ -45,9 +46,13 @@ impl<'a> History<'a> {
     /// were left out because an entry could not be read, and the commit counts; unless what cannot be read is above it, and
     /// may be the commit that it is void for (seed 101003256/0).
     ///
-    /// **Caveat.** Rules 2 and 3 are not for savepoints, which trimming leaves in place: one that a fenced coordinator
-    /// wrote late cannot be told from others. Its writer is told that it failed (see [`collect`](super::collect)). If all
-    /// other commits are damaged it is restored (seed 170014501/6, open).
+    /// Rules 2 and 3 do not hold for **savepoints**, whose neighbours are trimmed while they stay. Each commit names those
+    /// below it, so one is void when
+    ///
+    /// 4. the newest commit above it that says so does not name it: it was written later than that one (seed 170014501/6).
+    ///
+    /// If no commit above can be read, it is judged as other commits are. If all that can were written before commits named
+    /// savepoints, it counts.
     pub(super) fn of(entries: &'a [ReadEntry]) -> Self {
         debug_assert!(entries.is_sorted_by_key(|(number, _)| *number), "entries ascend by number");
         let verdicts = verdicts(entries);
@@ -62,7 +67,7 @@ impl<'a> History<'a> {
                 Verdict::BelowGap if is_above => history.hole = Some(number.saturating_add(1)),
                 Verdict::Sound => {}
                 Verdict::Outdated if is_above && Some(number) > newest_unreadable => {}
-                Verdict::Fenced | Verdict::BelowGap | Verdict::Outdated => {
+                Verdict::Fenced | Verdict::BelowGap | Verdict::Outdated | Verdict::Unnamed => {
                     history.void.push(number);
                     continue;
                 }
@@ -88,26 +93,65 @@ enum Verdict {
     BelowGap,
     /// Rule 3.
     Outdated,
+    /// Rule 4.
+    Unnamed,
 }
 
 fn verdicts(entries: &[ReadEntry]) -> Vec<(u64, &Manifest, Verdict)> {
     let mut verdicts = Vec::new();
     let mut fence = Generation::default();
+    let above = Above::of(entries);
     for (at, (number, entry)) in entries.iter().enumerate() {
         let Ok(entry) = entry else { continue };
         if let Some(manifest) = entry.manifest() {
+            let of_savepoint =
+                || manifest.savepoint.as_ref().and_then(|_| above.verdict_on_savepoint(*number));
             let verdict = if manifest.generation < fence && !mutant::is(Mutant::FenceIgnored) {
                 Verdict::Fenced
-            } else if manifest.savepoint.is_some() {
-                Verdict::Sound
             } else {
-                compare_with_next(*number, manifest, entries.get(at + 1))
+                of_savepoint().unwrap_or_else(|| compare_with_next(*number, manifest, entries.get(at + 1)))
             };
             verdicts.push((*number, manifest, verdict));
             fence = fence.max(manifest.generation);
         }
     }
     verdicts
+}
+
+/// What the newest commits say of savepoints.
+struct Above {
+    /// The number of the newest commit that can be read.
+    newest: Option<u64>,
+    /// The number of the newest that names savepoints, and theirs.
+    naming: Option<(u64, BTreeSet<u64>)>,
+}
+
+impl Above {
+    fn of(entries: &[ReadEntry]) -> Self {
+        let commits = entries.iter().rev().filter_map(|(number, entry)| match entry.as_deref() {
+            Ok(LogEntry::Committed { savepoints, .. }) => Some((*number, savepoints)),
+            _ => None,
+        });
+        let naming = commits.clone().find_map(|(number, named)| Some((number, named.as_ref()?)));
+        Self {
+            newest: commits.map(|(number, _)| number).next(),
+            naming: naming.map(|(number, named)| (number, named.iter().copied().collect())),
+        }
+    }
+
+    /// `None` if no commit above it can be read.
+    fn verdict_on_savepoint(&self, number: u64) -> Option<Verdict> {
+        if self.newest <= Some(number) {
+            return None;
+        }
+        let is_missing =
+            self.naming.as_ref().is_some_and(|(by, named)| *by > number && !named.contains(&number));
+        if is_missing && !mutant::is(Mutant::LateSavepointCounts) {
+            mark::hit(Mark::LateSavepoint);
+            return Some(Verdict::Unnamed);
+        }
+        Some(Verdict::Sound)
+    }
 }
 
 /// The claims above which no older generation has gone on.

@@ -51,6 +51,10 @@ pub enum LogEntry {
         /// Tells the writer its own entry.
         #[serde(with = "halves")]
         token: u128,
+        /// Numbers of the entries below this one that hold savepoints, or that could not be read and may. A savepoint below
+        /// that is not among them was written later, where the log had been trimmed. `None`: written before this was said.
+        #[serde(default)]
+        savepoints: Option<Vec<u64>>,
         /// The snapshot.
         manifest: Arc<Manifest>,
     },
@@ -176,8 +180,9 @@ mod tests {
     fn golden() -> [LogEntry; 2] {
         let token = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210;
         let LogEntry::Committed { manifest, .. } = savepoint(3, 14) else { unreachable!() };
-        let job = "job".to_owned();
-        [LogEntry::Claimed { job, generation: Generation(3), token }, LogEntry::Committed { token, manifest }]
+        let (job, savepoints) = ("job".to_owned(), Some(vec![7, 300]));
+        let claimed = LogEntry::Claimed { job, generation: Generation(3), token };
+        [claimed, LogEntry::Committed { token, savepoints, manifest }]
     }
 
     #[test]
@@ -185,8 +190,11 @@ mod tests {
         let [claimed, committed] = golden();
         let bytes = include_bytes!("../../tests/fixtures/log-v1-claimed.bin");
         assert_eq!(decode(bytes).unwrap(), claimed);
-        let bytes = include_bytes!("../../tests/fixtures/log-v1-committed.bin");
+        let bytes = include_bytes!("../../tests/fixtures/log-v1-committed-savepoints.bin");
         assert_eq!(decode(bytes).unwrap(), committed);
+        let LogEntry::Committed { token, manifest, .. } = committed else { unreachable!() };
+        let bytes = include_bytes!("../../tests/fixtures/log-v1-committed.bin");
+        assert_eq!(decode(bytes).unwrap(), LogEntry::Committed { token, savepoints: None, manifest });
     }
 
     #[test]
@@ -208,7 +216,7 @@ mod tests {
     fn a_manifest_that_contradicts_itself_is_not_written_or_read() {
         let mut manifest = manifest("job", 1, 1);
         manifest.routes.n_workers = 0;
-        let entry = LogEntry::Committed { token: 1, manifest: Arc::new(manifest) };
+        let entry = LogEntry::Committed { token: 1, savepoints: None, manifest: Arc::new(manifest) };
         assert!(matches!(encode(&entry), Err(LogError::Manifest(ManifestError::NoWorkers))));
         let mut bytes = Vec::new();
         FORMAT.seal(&codec::encode(&entry).unwrap(), &mut bytes).unwrap();
@@ -217,11 +225,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_is_read_as_it_was_written(token in any::<u128>(), generation in any::<u64>(), job in ".*") {
+        fn an_entry_is_read_as_it_was_written(
+            token in any::<u128>(),
+            generation in any::<u64>(),
+            job in ".*",
+            savepoints in any::<Option<Vec<u64>>>(),
+        ) {
             let mut manifest = manifest(&job, generation, 1);
             manifest.savepoint = (token % 2 == 0).then(|| job.clone());
             let claim = LogEntry::Claimed { job, generation: Generation(generation), token };
-            for entry in [claim, LogEntry::Committed { token, manifest: Arc::new(manifest) }] {
+            for entry in [claim, LogEntry::Committed { token, savepoints, manifest: Arc::new(manifest) }] {
                 prop_assert_eq!(decode(&encode(&entry).unwrap()).unwrap(), entry);
             }
         }

@@ -1,5 +1,7 @@
 //! What a job's log says: what to restore, and with which numbers to go on.
 
+use std::collections::BTreeSet;
+
 use super::history::{History, ReadEntry};
 use super::manifest::{After, Manifest};
 use crate::ids::{Generation, SnapshotId};
@@ -25,6 +27,8 @@ pub struct Resolution {
     pub unreadable: Vec<(u64, String)>,
     /// Numbers of commits that do not count, because a coordinator that was fenced wrote them.
     pub void: Vec<u64>,
+    /// Numbers of entries that are savepoints, or may be one for all that can be read: the coordinator's commits name them.
+    pub savepoints: BTreeSet<u64>,
     /// How the job was left by its newest commit that counts.
     pub state: JobState,
 }
@@ -65,8 +69,8 @@ pub enum Refusal {
     },
     /// No commit can be read, but something that may be one cannot.
     #[error(
-        "no commit of the job can be read, and starting afresh could lose what is committed: entry {number} of its \
-         log cannot be read ({reason}). Restore the entry, use a release that can read it, or remove the log"
+        "no commit of the job that surely counts can be read, and going on without could lose what is committed: entry \
+         {number} of its log cannot be read ({reason}). Restore the entry, use a release that can read it, or remove the log"
     )]
     NothingReadable {
         /// The newest entry that cannot be read.
@@ -108,7 +112,9 @@ pub fn resolve(job: &str, mut entries: Vec<ReadEntry>) -> Result<Resolution, Ref
     }
     let history = History::of(&entries);
     let unreadable = unreadable(&entries);
-    if history.standing.is_empty()
+    // Whether a savepoint that ends at a gap counts would be said by the commits above it.
+    let is_doubtful = history.hole.is_some() && history.standing.iter().all(|(_, of)| of.savepoint.is_some());
+    if (history.standing.is_empty() || is_doubtful)
         && let Some((number, reason)) = unreadable.last().cloned()
     {
         return Err(Refusal::NothingReadable { number, reason });
@@ -118,6 +124,8 @@ pub fn resolve(job: &str, mut entries: Vec<ReadEntry>) -> Result<Resolution, Ref
     }
     let next = |number: Option<u64>, what| number.ok_or(Refusal::UsedUp { what });
     let (generation, snapshot) = counters(&entries);
+    let savepoints = history.standing.iter().filter(|(_, manifest)| manifest.savepoint.is_some());
+    let savepoints = savepoints.map(|(number, _)| *number);
     Ok(Resolution {
         next_number: next(entries.last().map_or(Some(0), |(last, _)| last.checked_add(1)), "numbers")?,
         next_generation: Generation(next(generation.next(), "generations")?),
@@ -126,6 +134,7 @@ pub fn resolve(job: &str, mut entries: Vec<ReadEntry>) -> Result<Resolution, Ref
         candidates: (history.standing.iter().rev())
             .map(|&(number, manifest)| Candidate { number, manifest: manifest.clone() })
             .collect(),
+        savepoints: savepoints.chain(unreadable.iter().map(|(number, _)| *number)).collect(),
         void: history.void,
         unreadable,
     })

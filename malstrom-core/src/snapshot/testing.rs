@@ -45,13 +45,23 @@ pub(super) fn claim(generation: u64) -> LogEntry {
     LogEntry::Claimed { job: "job".to_owned(), generation: Generation(generation), token: 7 }
 }
 
-/// A commit of the manifest above.
+/// A commit of the manifest above, as it was before commits named savepoints.
 pub(super) fn commit(generation: u64, snapshot: u64) -> LogEntry {
-    LogEntry::Committed { token: 7, manifest: Arc::new(manifest("job", generation, snapshot)) }
+    LogEntry::Committed {
+        token: 7,
+        savepoints: None,
+        manifest: Arc::new(manifest("job", generation, snapshot)),
+    }
+}
+
+/// A commit that names the savepoints below it.
+pub(super) fn commit_above(savepoints: &[u64], generation: u64, snapshot: u64) -> LogEntry {
+    let manifest = Arc::new(manifest("job", generation, snapshot));
+    LogEntry::Committed { token: 7, savepoints: Some(savepoints.to_vec()), manifest }
 }
 
 /// A commit of a savepoint.
 pub(super) fn savepoint(generation: u64, snapshot: u64) -> LogEntry {
     let manifest = Manifest { savepoint: Some("kept".to_owned()), ..manifest("job", generation, snapshot) };
-    LogEntry::Committed { token: 7, manifest: Arc::new(manifest) }
+    LogEntry::Committed { token: 7, savepoints: None, manifest: Arc::new(manifest) }
 }

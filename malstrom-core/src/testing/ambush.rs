@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::faults::{Fault, Plan};
+use super::faults::{Ask, Fault, Plan};
 use super::rng::Rng;
 
 /// At which call: the next of its kind, whichever coordinator makes it.
@@ -83,6 +83,14 @@ impl Plan {
             if matches!(moment, Moment::Claim | Moment::ReadEntry | Moment::ListLog) {
                 let fault = if rng.per_mille(500) { Fault::CrashWorker } else { Fault::CrashCoordinator };
                 self.faults.push((at + rng.micros(10, 5000), fault));
+            }
+            if moment == Moment::Commit && rng.per_mille(500) {
+                // Of a savepoint, which stays where it comes to lie; and what was told meanwhile may be damaged later.
+                self.asks.push((at + rng.micros(0, 5000), Ask::Savepoint));
+                if rng.per_mille(500) {
+                    let fault = if rng.per_mille(500) { Fault::Damage } else { Fault::DamageEntry };
+                    self.faults.push((Duration::from_millis(rng.between(chaos_ms / 2, chaos_ms)), fault));
+                }
             }
             for _ in 0..rng.between(1, 3) {
                 at += rng.micros(100_000, 600_000);

@@ -144,6 +144,8 @@ struct Model {
     /// Own claims of all coordinators: the number after which each believes the log to end.
     zombies: Vec<Zombie>,
     base: Option<Manifest>,
+    /// What the newest coordinator names in its commits.
+    savepoints: BTreeSet<u64>,
 }
 
 /// A coordinator that was replaced and does not know.
@@ -215,7 +217,10 @@ impl Model {
                 let mut manifest = manifest("job", self.generation, self.snapshot);
                 (manifest.objects, manifest.savepoint) = (objects, savepoint.then(|| "kept".to_owned()));
                 self.base = Some(manifest.clone());
-                self.append(self.next(), LogEntry::Committed { token: 1, manifest: Arc::new(manifest) });
+                let (number, savepoints) = (self.next(), Some(self.savepoints.iter().copied().collect()));
+                let manifest = Arc::new(manifest);
+                self.append(number, LogEntry::Committed { token: 1, savepoints, manifest });
+                self.savepoints.extend(savepoint.then_some(number));
             }
             Deed::GiveUp => {
                 self.snapshot += 1;
@@ -243,6 +248,7 @@ impl Model {
         }
         (self.generation, self.snapshot) = (resolution.next_generation.0, resolution.next_snapshot.0 - 1);
         self.append(resolution.next_number, claim(self.generation));
+        self.savepoints = resolution.savepoints;
         for candidate in &resolution.candidates {
             assert!(self.has_objects(&candidate.manifest), "{} was collected only in part", candidate.number);
         }
@@ -301,11 +307,9 @@ impl Model {
         // Another coordinator that was replaced may have written where the claim was.
         let finds_claim = self.log.get(&zombie.claim) == Some(&claim(zombie.generation));
         assert!(!finds_claim, "a number that was used came free before the claim went");
-        // A savepoint's writer removes it again; otherwise what it wrote stays and must never be a candidate.
-        if savepoint {
-            return;
-        }
-        self.append(zombie.next, commit(zombie.generation, zombie.snapshot));
+        // It is told that it has failed. What it wrote stays and must never be a candidate.
+        let write = if savepoint { super::super::testing::savepoint } else { commit };
+        self.append(zombie.next, write(zombie.generation, zombie.snapshot));
         let candidates = resolve("job", self.entries()).unwrap().candidates;
         assert!(candidates.iter().all(|candidate| candidate.number != zombie.next), "{zombie:?} is restored");
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::testing::{claim, commit, manifest, savepoint};
+use super::super::testing::{claim, commit, commit_above, manifest, savepoint};
 use super::super::{LogEntry, Manifest, newest_generation};
 use super::*;
 
@@ -125,6 +125,45 @@ fn savepoints_stay_candidates_amid_the_trimmed_part() {
 }
 
 #[test]
+fn i12_a_savepoint_that_the_commits_above_do_not_name_is_no_candidate() {
+    let log_with = |named: &[u64], others: &[u64]| {
+        let older = commit_above(others, 3, 7);
+        log([(1, savepoint(1, 1)), (4, savepoint(1, 2)), (9, older), (10, commit_above(named, 3, 8))])
+    };
+    for others in [&[1, 4][..], &[4], &[]] {
+        let resolution = resolved(log_with(&[4], others));
+        assert_eq!((numbers(&resolution), resolution.void), (vec![10, 9, 4], vec![1]));
+        assert_eq!(resolution.savepoints, BTreeSet::from([4]));
+    }
+    assert_eq!(resolved(log_with(&[1, 4], &[])).savepoints, BTreeSet::from([1, 4]));
+}
+
+#[test]
+fn i12_a_savepoint_above_the_last_commit_that_names_any_counts() {
+    let above = log([(9, commit_above(&[], 3, 7)), (10, savepoint(3, 8)), (11, commit(3, 9))]);
+    assert_eq!(numbers(&resolved(above)), [11, 10, 9]);
+}
+
+#[test]
+fn i12_a_savepoint_in_the_trimmed_part_below_nothing_but_unreadable_commits_is_not_trusted() {
+    let mut entries = log([(1, savepoint(1, 1)), (8, claim(3))]);
+    entries.extend([broken(9), broken(10)]);
+    let refusal = Refusal::NothingReadable { number: 10, reason: "damaged".into() };
+    assert_eq!(resolve("job", entries), Err(refusal));
+    // With all neighbours there, nothing was trimmed and it was written when its number came.
+    let mut entries = log([(0, claim(1)), (1, savepoint(1, 1)), (2, claim(2))]);
+    entries.push(broken(3));
+    assert_eq!(numbers(&resolved(entries)), [1]);
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_named_as_if_it_was_a_savepoint() {
+    let mut entries = log([(0, claim(1)), (1, savepoint(1, 1)), (3, commit_above(&[1], 1, 2))]);
+    entries.push(broken(2));
+    assert_eq!(resolved(entries).savepoints, BTreeSet::from([1, 2]));
+}
+
+#[test]
 fn the_newest_claim_may_stand_alone_before_the_rest() {
     let resolution = resolved(log([(0, claim(1)), (9, commit(1, 9)), (10, commit(1, 10))]));
     assert_eq!(numbers(&resolution), [10, 9]);
@@ -138,7 +177,7 @@ fn the_newest_commit_tells_how_the_job_was_left() {
         (After::Finish, JobState::Finished),
     ] {
         let manifest = Arc::new(Manifest { after, ..manifest("job", 1, 2) });
-        let newest = LogEntry::Committed { token: 1, manifest };
+        let newest = LogEntry::Committed { token: 1, savepoints: None, manifest };
         assert_eq!(resolved(log([(0, claim(1)), (1, commit(1, 1)), (2, newest)])).state, state);
     }
 }
