@@ -79,7 +79,20 @@ impl<K: StateKey, S: Data> KeyedState<K, S> {
     /// Begins to load what an access with this hash will touch.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        self.bins[bin_of(hash, self.mask)].table.prefetch(hash);
+        let bin = bin_of(hash, self.mask);
+        self.bins[bin].table.prefetch(hash);
+        if self.frozen.left > 0 {
+            self.prefetch_saved(bin, hash);
+        }
+    }
+
+    /// Begins to load what saving a key will touch: under load every key is, and its lines are in no cache.
+    #[cold]
+    #[inline(never)]
+    fn prefetch_saved(&self, bin: usize, hash: u64) {
+        if self.frozen.contains(bin) {
+            self.saved.prefetch(bin, self.bins[bin].table.home(hash));
+        }
     }
 
     /// The state of a key, made by `init` if there is none. The key is cloned only then.

@@ -11,6 +11,8 @@
 //! Between two touches a table changes only in slots that are settled. One that grows or shrinks is settled as a whole
 //! before.
 
+use crate::state::table::prefetch_line;
+
 /// Bytes of a piece: a small part of what a bin saves under load, and thousands of them are little memory.
 const PIECE_BYTES: usize = 256;
 /// Pieces that are allocated at once.
@@ -89,6 +91,15 @@ impl Saved {
     /// Whether all of a bin that was touched is settled.
     pub(super) fn is_whole(&self, bin: usize) -> bool {
         self.bins[bin].is_whole
+    }
+
+    /// Begins to load what saving a key of this chunk will touch. It changes nothing but the time that takes.
+    pub(super) fn prefetch(&self, bin: usize, chunk: u32) {
+        let touched = &self.bins[bin];
+        if touched.is_touched {
+            prefetch_line(self.settled.as_ptr().wrapping_add(touched.settled_at as usize + chunk as usize));
+            self.pieces.prefetch_end(&touched.bytes);
+        }
     }
 
     /// Settles a slot of a bin that was touched; whether it was not yet.
@@ -207,6 +218,15 @@ impl Pieces {
             self.piece_mut(chain.last)[filled..filled + now.len()].copy_from_slice(now);
             chain.n_bytes += now.len();
             bytes = later;
+        }
+    }
+
+    /// Begins to load where the next bytes of a chain go.
+    fn prefetch_end(&self, chain: &Chain) {
+        let filled = chain.n_bytes % PIECE_BYTES;
+        if filled > 0 {
+            let start = chain.last as usize % BLOCK_PIECES * PIECE_BYTES;
+            prefetch_line(&raw const self.blocks[chain.last as usize / BLOCK_PIECES][start + filled]);
         }
     }
 

@@ -46,7 +46,7 @@ use std::ptr::NonNull;
 use chunks::CACHE_LINE_BYTES;
 use iter::{Drain, Iter, IterExcept};
 pub(super) use probing::Place;
-use probing::prefetch_line;
+pub(super) use probing::prefetch_line;
 
 /// The keyed state of one bin of one operator.
 ///

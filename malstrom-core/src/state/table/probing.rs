@@ -19,7 +19,7 @@ pub(in crate::state) struct Place {
 impl<K, S> BinTable<K, S> {
     /// The chunk where a hash belongs; 0 while nothing is allocated.
     #[inline]
-    pub(super) fn home(&self, hash: u64) -> u32 {
+    pub(in crate::state) fn home(&self, hash: u64) -> u32 {
         (((hash & 0xffff_ffff) * u64::from(self.n_chunks)) >> 32) as u32
     }
 
@@ -151,7 +151,7 @@ fn tag(hash: u64) -> u64 {
 /// wanted, for seconds at a time, and each look-up waits for memory (measured: 124 ns a record in place of 44). The address
 /// need not be valid.
 #[inline]
-pub(super) fn prefetch_line(address: *const u8) {
+pub(in crate::state) fn prefetch_line(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
