@@ -1,4 +1,4 @@
-//! Interleavings of the real hand-over protocol of `src/threads/handover.rs`, chosen by shuttle: what is lost, late or in
+//! Interleavings of the real hand-over protocol of `src/threads/handover.rs` and `bell.rs`, chosen by shuttle: what is lost, late or in
 //! another order, and who rests for ever. The protocol is compiled here with primitives that shuttle sees.
 //!
 //! # Caveats
@@ -10,11 +10,14 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::AtomicU32;
 use shuttle::thread;
 
+#[path = "../src/threads/bell.rs"]
+mod bell;
 #[path = "../src/threads/handover.rs"]
 mod handover;
 #[path = "schedules/primitives.rs"]
@@ -22,8 +25,9 @@ mod primitives;
 #[path = "schedules/wake.rs"]
 mod wake;
 
+use bell::{Bell, Lately, Rest};
 use handover::{Giver, Taker, queue, step_until_stopped, stop};
-use primitives::{Arc, AtomicBool, Ordering, REST};
+use primitives::{Arc, AtomicBool, Ordering};
 use wake::Wake;
 
 /// Schedules of each scenario under each of the two schedulers.
@@ -33,6 +37,8 @@ const SCHEDULES: usize = 20_000;
 const PREEMPTIONS: usize = 3;
 /// What is handed over in one schedule.
 const ITEMS: u32 = 4;
+/// A rest begins with two looks while looking pays. How long it may last after that does not matter here.
+const REST: Rest = Rest { max: Duration::MAX, look_max: Duration::from_micros(2) };
 
 thread_local! {
     /// What is broken on purpose; all of a schedule runs on one thread.
@@ -46,7 +52,7 @@ enum Broken {
     NoSecondLook,
     /// Nobody is woken when something is new.
     NoWake,
-    /// A rest does not end by a wake-up that came before it.
+    /// A sleep does not end by a wake-up that came between the last look and it.
     WakeForgotten,
 }
 
@@ -71,10 +77,11 @@ fn explore_broken(broken: Broken, scenario: fn()) {
 
 /// One thread hands items to another through a queue with room for `room`.
 fn hand_over(room: usize) {
-    let parent = Wake::of(thread::current());
-    let (send_taker, taker) = shuttle::sync::mpsc::channel::<Taker<u32>>();
+    let parent = Arc::new(Bell::of(thread::current()));
+    let (send_taker, taker) = shuttle::sync::mpsc::channel::<(Taker<u32>, Arc<Bell>)>();
     let child = thread::spawn(move || {
-        let mut taker = taker.recv().unwrap();
+        let (mut taker, bell) = taker.recv().unwrap();
+        let mut lately = Lately::new();
         let mut next = 0;
         while next < ITEMS {
             match taker.try_recv() {
@@ -82,22 +89,24 @@ fn hand_over(room: usize) {
                     assert_eq!(item, next, "lost, or out of order");
                     next += 1;
                 }
-                None => thread::park(),
+                None => bell.rest(REST, &mut lately),
             }
         }
         assert_eq!(taker.try_recv(), None, "doubled");
     });
-    let (mut giver, taker) = queue(room, parent, Wake::of(child.thread().clone()));
-    send_taker.send(taker).unwrap();
+    let bell = Arc::new(Bell::of(child.thread().clone()));
+    let (mut giver, taker) = queue(room, Wake::of(parent.clone()), Wake::of(bell.clone()));
+    send_taker.send((taker, bell)).unwrap();
     for item in 0..ITEMS {
-        send(&mut giver, item);
+        send(&mut giver, item, &parent);
     }
     child.join().unwrap();
 }
 
-fn send(giver: &mut Giver<u32>, item: u32) {
+fn send(giver: &mut Giver<u32>, item: u32, bell: &Bell) {
+    let mut lately = Lately::new();
     while giver.try_send(item).is_err() {
-        thread::park();
+        bell.rest(REST, &mut lately);
     }
 }
 
@@ -113,13 +122,13 @@ fn sometimes_full() {
 fn stopped_while_it_takes() {
     let flag = Arc::new(AtomicBool::new(false));
     let taken = Arc::new(AtomicU32::new(0));
-    let parent = Wake::of(thread::current());
-    let (send_taker, taker) = shuttle::sync::mpsc::channel::<Taker<u32>>();
+    let parent = Arc::new(Bell::of(thread::current()));
+    let (send_taker, taker) = shuttle::sync::mpsc::channel::<(Taker<u32>, Arc<Bell>)>();
     let child = {
         let (flag, taken) = (flag.clone(), taken.clone());
         thread::spawn(move || {
-            let mut taker = taker.recv().unwrap();
-            let stepped = step_until_stopped::<Infallible>(&flag, || match taker.try_recv() {
+            let (mut taker, bell) = taker.recv().unwrap();
+            let stepped = step_until_stopped::<Infallible>(&flag, &bell, || match taker.try_recv() {
                 Some(item) => {
                     assert_eq!(taken.fetch_add(1, Ordering::SeqCst), item, "lost, or out of order");
                     Ok(None)
@@ -129,18 +138,37 @@ fn stopped_while_it_takes() {
             stepped.unwrap();
         })
     };
-    let worker = Wake::of(child.thread().clone());
-    let (mut giver, taker) = queue(1, parent, worker.clone());
-    send_taker.send(taker).unwrap();
+    let bell = Arc::new(Bell::of(child.thread().clone()));
+    let worker = Wake::of(bell.clone());
+    let (mut giver, taker) = queue(1, Wake::of(parent.clone()), worker.clone());
+    send_taker.send((taker, bell)).unwrap();
     // The first is sure to be taken, the last only if the worker is faster than the stop.
-    send(&mut giver, 0);
-    send(&mut giver, 1);
+    send(&mut giver, 0, &parent);
+    send(&mut giver, 1, &parent);
     stop(&flag, &worker);
     child.join().unwrap();
     assert!(taken.load(Ordering::SeqCst) >= 1);
     // Nobody is there any more, which must not hold up the sender.
-    send(&mut giver, 2);
-    send(&mut giver, 3);
+    send(&mut giver, 2, &parent);
+    send(&mut giver, 3, &parent);
+}
+
+#[test]
+fn looking_ends_when_most_rests_are_long_and_begins_again_when_most_are_short() {
+    let (mut lately, long) = (Lately::new(), REST.look_max + Duration::from_nanos(1));
+    for _ in 0..4 {
+        assert_eq!(lately.look(REST), REST.look_max);
+        lately.learn(REST, long);
+    }
+    assert_eq!(lately.look(REST), REST.look_max, "half of them were short");
+    lately.learn(REST, long);
+    for _ in 0..4 {
+        assert_eq!(lately.look(REST), Duration::ZERO);
+        lately.learn(REST, REST.look_max);
+    }
+    assert_eq!(lately.look(REST), REST.look_max);
+    let timer = Rest { max: Duration::from_micros(1), ..REST };
+    assert_eq!(lately.look(timer), timer.max, "a timer is due before looking would end");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use malstrom_core::stream::Job;
 
 use super::outcome::{History, JobOutcome};
 use crate::store::StoreLock;
-use crate::threads::{Arrivals, Figures, Metrics, Placement, Plan, drive};
+use crate::threads::{Arrivals, Execution, Figures, Metrics, Plan, drive};
 
 /// A job that is described and not yet started.
 pub struct RunnableJob {
@@ -26,12 +26,11 @@ pub struct RunnableJob {
 impl RunnableJob {
     pub(super) fn new(
         config: JobConfig,
-        placement: Placement,
+        execution: Execution,
         define: Arc<dyn Fn(&Job) + Send + Sync>,
         store: Arc<dyn SnapshotStore>,
         lock: StoreLock,
         on_event: Box<dyn Fn(&JobEvent) + Send>,
-        requests_on: Option<tokio::runtime::Handle>,
     ) -> Self {
         let metrics = Metrics::new();
         let events = Arrivals::new();
@@ -47,8 +46,7 @@ impl RunnableJob {
             on_event(event);
         });
         let store_of_plan = store.clone();
-        let plan =
-            Plan { config, placement, define, store: store_of_plan, metrics, events, on_event, requests_on };
+        let plan = Plan { config, execution, define, store: store_of_plan, metrics, events, on_event };
         Self { plan, store, lock, history, api }
     }
 

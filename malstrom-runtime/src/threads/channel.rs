@@ -48,8 +48,10 @@ impl ParcelReceiver for Receiver {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use crate::threads::bell::{Bell, Lately, Rest};
     use malstrom_core::element::{Control, Timestamp};
 
     use super::*;
@@ -60,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_full_channel_gives_the_parcel_back() {
-        let here = Wake::Thread(std::thread::current());
+        let here = Wake::Thread(Arc::new(Bell::of(std::thread::current())));
         let (mut sender, mut receiver) = channel(here.clone(), here);
         for n in 0..CHANNEL_MESSAGES_MAX {
             sender.try_send(parcel(n as i64)).unwrap();
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_channel_without_receiver_takes_all() {
-        let here = Wake::Thread(std::thread::current());
+        let here = Wake::Thread(Arc::new(Bell::of(std::thread::current())));
         let (mut sender, receiver) = channel(here.clone(), here);
         drop(receiver);
         for n in 0..3 * CHANNEL_MESSAGES_MAX {
@@ -83,10 +85,12 @@ mod tests {
     #[test]
     fn two_threads_that_rest_when_they_can_do_nothing_pass_everything_on_in_order() {
         const N: i64 = 20_000;
-        let main = Wake::Thread(std::thread::current());
-        let (to_child, from_main) = flume::bounded::<Receiver>(1);
+        const REST: Rest = Rest { max: Duration::from_secs(10), look_max: Duration::from_micros(5) };
+        let main = Arc::new(Bell::of(std::thread::current()));
+        let (to_child, from_main) = flume::bounded::<(Receiver, Arc<Bell>)>(1);
         let child = std::thread::spawn(move || {
-            let mut receiver: Receiver = from_main.recv().unwrap();
+            let (mut receiver, bell) = from_main.recv().unwrap();
+            let mut lately = Lately::new();
             let mut next = 0;
             while next < N {
                 match receiver.try_recv() {
@@ -95,17 +99,19 @@ mod tests {
                         next += 1;
                     }
                     Some(other) => panic!("unexpected {other:?}"),
-                    None => std::thread::park_timeout(Duration::from_secs(10)),
+                    None => bell.rest(REST, &mut lately),
                 }
             }
         });
-        let (mut sender, receiver) = channel(main, Wake::Thread(child.thread().clone()));
-        to_child.send(receiver).unwrap();
+        let bell = Arc::new(Bell::of(child.thread().clone()));
+        let (mut sender, receiver) = channel(Wake::Thread(main.clone()), Wake::Thread(bell.clone()));
+        to_child.send((receiver, bell)).unwrap();
+        let mut lately = Lately::new();
         for n in 0..N {
             let mut parcel = parcel(n);
             while let Err(back) = sender.try_send(parcel) {
                 parcel = back;
-                std::thread::park_timeout(Duration::from_secs(10));
+                main.rest(REST, &mut lately);
             }
         }
         child.join().unwrap();

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use malstrom_core::coordinator::{
     Coordinator, Event, JobConfig, JobError, JobEvent, Mailbox, Outcome, RequestError,
@@ -24,16 +25,25 @@ pub(crate) enum Placement {
     OneThread,
 }
 
+/// How and where a job's work is done in this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Execution {
+    pub(crate) placement: Placement,
+    /// Where the futures of operators are driven, if the user has said where.
+    pub(crate) requests_on: Option<tokio::runtime::Handle>,
+    /// How long a worker on a thread of its own looks for input before it sleeps, while that pays.
+    pub(crate) busy_poll: Duration,
+}
+
 /// All that is needed to run a job.
 pub(crate) struct Plan {
     pub(crate) config: JobConfig,
-    pub(crate) placement: Placement,
+    pub(crate) execution: Execution,
     pub(crate) define: Define,
     pub(crate) store: Arc<dyn SnapshotStore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Arrivals,
     pub(crate) on_event: Box<dyn Fn(&JobEvent) + Send>,
-    pub(crate) requests_on: Option<tokio::runtime::Handle>,
 }
 
 /// What is told and asked of the coordinator. Dropped, which is when nobody reads it any more, it refuses what waits
@@ -76,13 +86,12 @@ pub(crate) fn drive(plan: Plan) -> Result<Outcome, JobError> {
     let arrivals = plan.events;
     let mailbox = Rc::new(Mailbox::default());
     let host: SharedHost = Rc::new(ThreadHost {
-        placement: plan.placement,
+        execution: plan.execution,
         define: plan.define,
         events: arrivals.sender.clone(),
         store: plan.store.clone(),
         metrics: plan.metrics,
         on_event: plan.on_event,
-        requests_on: plan.requests_on,
         state: RefCell::new(HostState::default()),
     });
     let coordinator = Coordinator::new(plan.config, host, plan.store, mailbox.clone());

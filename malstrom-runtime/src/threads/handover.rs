@@ -9,11 +9,8 @@
 //!
 //! `tests/schedules.rs` compiles this file with primitives whose interleaving it chooses.
 
-use std::time::Duration;
-
-use super::primitives::{
-    Arc, AtomicBool, Consumer, Ordering, Producer, PushError, RingBuffer, fence, park_timeout,
-};
+use super::bell::{Bell, Lately, Rest};
+use super::primitives::{Arc, AtomicBool, Consumer, Ordering, Producer, PushError, RingBuffer, fence};
 use super::wake::Wake;
 
 /// The sending end of a bounded queue.
@@ -76,17 +73,19 @@ impl<T> Taker<T> {
     }
 }
 
-/// Steps until `stop` is set. A step that has nothing to do tells how long to rest.
+/// Steps until `stop` is set. A step that has nothing to do tells how long to rest by the bell, which is this thread's.
 ///
 /// # Errors
 /// That of the step that failed.
 pub(crate) fn step_until_stopped<E>(
     stop: &AtomicBool,
-    mut step: impl FnMut() -> Result<Option<Duration>, E>,
+    bell: &Bell,
+    mut step: impl FnMut() -> Result<Option<Rest>, E>,
 ) -> Result<(), E> {
+    let mut lately = Lately::new();
     while !stop.load(Ordering::Acquire) {
         if let Some(rest) = step()? {
-            park_timeout(rest);
+            bell.rest(rest, &mut lately);
         }
     }
     Ok(())

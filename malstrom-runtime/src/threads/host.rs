@@ -14,8 +14,9 @@ use malstrom_core::worker::Activity;
 use malstrom_core::worker::messages::{Command, ToWorker};
 use tokio::sync::{Notify, oneshot};
 
+use super::bell::Bell;
 use super::clock;
-use super::drive::Placement;
+use super::drive::{Execution, Placement};
 use super::fabric::{Fabric, Member};
 use super::handover;
 use super::metrics::Metrics;
@@ -27,14 +28,12 @@ use super::worker::{Define, Driven, rest};
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct ThreadHost {
-    pub(crate) placement: Placement,
+    pub(crate) execution: Execution,
     pub(crate) define: Define,
     pub(crate) events: flume::Sender<Event>,
     pub(crate) store: Arc<dyn SnapshotStore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) on_event: Box<dyn Fn(&JobEvent)>,
-    /// Where the futures of operators are driven, if the user has said where.
-    pub(crate) requests_on: Option<tokio::runtime::Handle>,
     pub(crate) state: RefCell<HostState>,
 }
 
@@ -73,11 +72,11 @@ impl ThreadHost {
             coordinator: self.events.clone(),
             store: self.store.clone(),
             io: tokio::runtime::Handle::current(),
-            requests_on: match self.placement {
-                Placement::Threads => self.requests_on.clone(),
+            requests_on: match self.execution.placement {
+                Placement::Threads => self.execution.requests_on.clone(),
                 // The one thread drives them between the steps of its workers.
                 Placement::OneThread => {
-                    self.requests_on.clone().or_else(|| Some(tokio::runtime::Handle::current()))
+                    self.execution.requests_on.clone().or_else(|| Some(tokio::runtime::Handle::current()))
                 }
             },
         };
@@ -91,15 +90,16 @@ impl ThreadHost {
         me: WorkerId,
         n_bins: u32,
     ) -> Result<(), std::io::Error> {
-        let (give, take) = std::sync::mpsc::channel::<(ThreadPort, Arc<AtomicBool>, Ending)>();
-        let (define, metrics) = (self.define.clone(), self.metrics.clone());
+        let (give, take) = std::sync::mpsc::channel::<(ThreadPort, Arc<AtomicBool>, Arc<Bell>, Ending)>();
+        let (define, metrics, busy_poll) =
+            (self.define.clone(), self.metrics.clone(), self.execution.busy_poll);
         let thread = std::thread::Builder::new().name(format!("malstrom-{me}")).spawn(move || {
-            let Ok((port, stop, ending)) = take.recv() else { return };
+            let Ok((port, stop, bell, ending)) = take.recv() else { return };
             let mut driven = match Driven::build(me, generation, n_bins, &define, port, metrics) {
                 Ok(driven) => driven,
                 Err(reason) => return ending.lost(reason),
             };
-            match driven.run(&stop) {
+            match driven.run(&stop, &bell, busy_poll) {
                 Ok(()) => drop(driven),
                 Err(reason) => {
                     // A user's own drop may panic again; the reason is told before anything is torn down.
@@ -108,11 +108,12 @@ impl ThreadHost {
                 }
             }
         })?;
-        let (port, running, ending) = self.welcome(generation, me, Wake::Thread(thread.thread().clone()));
+        let bell = Arc::new(Bell::of(thread.thread().clone()));
+        let (port, running, ending) = self.welcome(generation, me, Wake::Thread(bell.clone()));
         let stop = running.stop.clone();
         self.state.borrow_mut().workers.insert(me, running);
         // The thread waits for just this, and cannot have gone.
-        let _ = give.send((port, stop, ending));
+        let _ = give.send((port, stop, bell, ending));
         Ok(())
     }
 
@@ -142,7 +143,7 @@ impl ThreadHost {
 
 impl Host for ThreadHost {
     fn start_worker(&self, generation: Generation, worker: WorkerId, n_bins: u32) {
-        match self.placement {
+        match self.execution.placement {
             Placement::Threads => {
                 if let Err(error) = self.start_on_thread(generation, worker, n_bins) {
                     let reason = format!("no thread could be started for it: {error}");

@@ -1,7 +1,7 @@
 //! Workers on threads.
 //!
 //! - [`clock`](self): the time since the process began, and the gauge of output gaps.
-//! - `wake`: how a worker that has nothing to do is woken.
+//! - `bell`: how a worker that has nothing to do rests, over `primitives`, and `wake`: how whoever it may be wakes it.
 //! - `handover`: how threads hand things to one another and rest meanwhile, over `primitives`.
 //! - `channel`: the bounded channel between two workers, which hands batches back to be filled again.
 //! - `fabric`: who is connected with whom in one generation.
@@ -11,6 +11,7 @@
 //! - `host`: the coordinator's port: starts, stops and reaches workers.
 //! - `drive`: the coordinator's thread.
 
+mod bell;
 mod channel;
 mod clock;
 mod drive;
@@ -26,5 +27,5 @@ mod worker;
 
 pub use metrics::{Figures, WorkerFigures};
 
-pub(crate) use drive::{Arrivals, Placement, Plan, drive};
+pub(crate) use drive::{Arrivals, Execution, Placement, Plan, drive};
 pub(crate) use metrics::Metrics;

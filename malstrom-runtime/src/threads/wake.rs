@@ -1,15 +1,16 @@
 //! How a worker that has nothing to do is woken.
 
 use std::sync::Arc;
-use std::thread::Thread;
 
 use tokio::sync::Notify;
+
+use super::bell::Bell;
 
 /// Wakes one worker. Waking one that is awake makes its next rest end at once, so no wake-up is lost.
 #[derive(Clone, Debug)]
 pub(crate) enum Wake {
     /// The worker has a thread of its own.
-    Thread(Thread),
+    Thread(Arc<Bell>),
     /// The worker shares the coordinator's thread.
     Task(Arc<Notify>),
 }
@@ -17,7 +18,7 @@ pub(crate) enum Wake {
 impl Wake {
     pub(crate) fn wake(&self) {
         match self {
-            Self::Thread(thread) => thread.unpark(),
+            Self::Thread(bell) => bell.ring(),
             Self::Task(notify) => notify.notify_one(),
         }
     }

@@ -1,9 +1,11 @@
 //! The loop that drives a worker, on a thread of its own or beside others on the coordinator's.
 
 use std::any::Any;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use malstrom_core::ids::{Generation, WorkerId};
@@ -11,6 +13,7 @@ use malstrom_core::ports::Nanos;
 use malstrom_core::stream::{Dataflow, Job};
 use malstrom_core::worker::{Activity, Worker};
 
+use super::bell::{Bell, Rest};
 use super::clock;
 use super::handover::step_until_stopped;
 use super::metrics::{Metrics, WorkerFigures};
@@ -89,14 +92,20 @@ impl Driven {
         Ok(activity)
     }
 
-    /// Steps until `stop` is set, resting when there is nothing to do.
+    /// Steps on this thread, whose bell it is, until `stop` is set. It rests when there is nothing to do, and looks for
+    /// `busy_poll` before it sleeps unless the process has more workers than the machine has processors: the time
+    /// would be another's then.
     ///
     /// # Errors
     /// As for [`step`](Self::step).
-    pub(crate) fn run(&mut self, stop: &AtomicBool) -> Result<(), String> {
-        step_until_stopped(stop, || match self.step()? {
+    pub(crate) fn run(&mut self, stop: &AtomicBool, bell: &Bell, busy_poll: Duration) -> Result<(), String> {
+        let threads = WorkerThread::enter();
+        step_until_stopped(stop, bell, || match self.step()? {
             Activity::Busy => Ok(None),
-            Activity::Idle(wake_at) => Ok(Some(rest(wake_at))),
+            Activity::Idle(wake_at) => {
+                let look_max = if threads.have_a_processor_each() { busy_poll } else { Duration::ZERO };
+                Ok(Some(Rest { max: rest(wake_at), look_max }))
+            }
         })
     }
 
@@ -123,6 +132,30 @@ impl Drop for Driven {
     fn drop(&mut self) {
         self.tell_written(self.worker.stepped_at());
         self.metrics.remove_worker(self.me);
+    }
+}
+
+/// A thread of this process that runs a worker.
+struct WorkerThread;
+
+static N_WORKER_THREADS: AtomicUsize = AtomicUsize::new(0);
+
+impl WorkerThread {
+    fn enter() -> Self {
+        N_WORKER_THREADS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    fn have_a_processor_each(&self) -> bool {
+        static PROCESSORS: OnceLock<usize> = OnceLock::new();
+        let n_processors = PROCESSORS.get_or_init(|| available_parallelism().map_or(1, NonZeroUsize::get));
+        N_WORKER_THREADS.load(Ordering::Relaxed) <= *n_processors
+    }
+}
+
+impl Drop for WorkerThread {
+    fn drop(&mut self) {
+        N_WORKER_THREADS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

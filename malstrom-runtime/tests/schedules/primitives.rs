@@ -1,15 +1,29 @@
 //! Primitives that shuttle sees, and a ring whose operations are atomic.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub(crate) use shuttle::sync::atomic::{AtomicBool, Ordering, fence};
+pub(crate) use shuttle::hint::spin_loop;
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 pub(crate) use shuttle::sync::{Arc, Mutex};
+pub(crate) use shuttle::thread::Thread;
 
 use crate::{Broken, is_broken};
 
-/// A rest whose length does not matter.
-pub(crate) const REST: Duration = Duration::ZERO;
+/// Time that passes by a microsecond with every look at it.
+#[derive(Clone)]
+pub(crate) struct Instant(Cell<u64>);
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self(Cell::new(0))
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.0.replace(self.0.get() + 1))
+    }
+}
 
 /// A rest that only a wake-up ends.
 pub(crate) fn park_timeout(_: Duration) {

@@ -1,20 +1,20 @@
-//! Waking a thread, as shuttle sees it.
+//! Waking a thread by its bell, or failing to.
 
-use shuttle::thread::Thread;
-
+use crate::bell::Bell;
+use crate::primitives::Arc;
 use crate::{Broken, is_broken};
 
 #[derive(Clone)]
-pub(crate) struct Wake(Thread);
+pub(crate) struct Wake(Arc<Bell>);
 
 impl Wake {
-    pub(crate) fn of(thread: Thread) -> Self {
-        Self(thread)
+    pub(crate) fn of(bell: Arc<Bell>) -> Self {
+        Self(bell)
     }
 
     pub(crate) fn wake(&self) {
         if !is_broken(Broken::NoWake) {
-            self.0.unpark();
+            self.0.ring();
         }
     }
 }
