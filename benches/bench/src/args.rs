@@ -33,7 +33,14 @@ pub(crate) struct Args {
     /// Where data and snapshots go: a folder on a local disk
     #[arg(long, default_value = "data")]
     pub(crate) data: PathBuf,
-    /// The name of the table
+    /// The name of the table, with which the names of its plots begin
     #[arg(long, default_value = "throughput")]
     pub(crate) name: String,
+}
+
+impl Args {
+    /// Where the plot of something goes: a table of another name does not draw over it.
+    pub(crate) fn plot_path(&self, of: &str) -> PathBuf {
+        self.results.join(format!("{}-{of}.svg", self.name))
+    }
 }

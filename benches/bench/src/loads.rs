@@ -282,7 +282,7 @@ impl Load {
             text += &self.lines(run, said);
             let timeline = said.iter().flatten().find(|value| value.get("timeline").is_some());
             if let Some(value) = timeline {
-                plot::timeline(&args.results, &run.name, value)?;
+                plot::timeline(args, &run.name, value)?;
             }
         }
         text.push('\n');

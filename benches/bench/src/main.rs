@@ -61,7 +61,7 @@ fn measure(args: &Args) -> Result<bool, BoxError> {
         all_agree &= figures::disagreement(&series).is_none();
         bar.suspend(|| println!("{report}"));
         reports.push(report);
-        plot::rates(&args.results, &case, &series)?;
+        plot::rates(args, &case, &series)?;
     }
     for load in loads {
         let report = load.measure(args, &bar)?;

@@ -1,10 +1,9 @@
 //! Plots, as SVG.
 
-use std::path::Path;
-
 use plotters::prelude::*;
 
 use crate::BoxError;
+use crate::args::Args;
 use crate::figures::Series;
 use crate::plan::Case;
 
@@ -15,10 +14,10 @@ const MARGIN: u32 = 60;
 const NAMES: f64 = 0.55;
 
 /// A bar for each contestant, with a line from its slowest run to its fastest.
-pub(crate) fn rates(folder: &Path, case: &Case, series: &[Series]) -> Result<(), BoxError> {
+pub(crate) fn rates(args: &Args, case: &Case, series: &[Series]) -> Result<(), BoxError> {
     let bars: Vec<_> = series.iter().filter_map(|one| Some((one.who, one.rate()?))).collect();
     let Some(fastest) = bars.iter().map(|(_, rate)| rate.max).max_by(f64::total_cmp) else { return Ok(()) };
-    let path = folder.join(format!("{}-{}-workers.svg", case.workload, case.n_workers));
+    let path = args.plot_path(&format!("{}-{}-workers", case.workload, case.n_workers));
     let height = MARGIN * 2 + BAR_HEIGHT * bars.len() as u32;
     let area = SVGBackend::new(&path, (WIDTH, height)).into_drawing_area();
     area.fill(&WHITE)?;
@@ -61,7 +60,7 @@ pub(crate) fn rates(folder: &Path, case: &Case, series: &[Series]) -> Result<(),
 }
 
 /// The longest latency over time, on a logarithmic scale, with the rescales marked.
-pub(crate) fn timeline(folder: &Path, name: &str, said: &serde_json::Value) -> Result<(), BoxError> {
+pub(crate) fn timeline(args: &Args, name: &str, said: &serde_json::Value) -> Result<(), BoxError> {
     use serde_json::Value;
     let step_s = said.get("timeline_step_ms").and_then(Value::as_f64).unwrap_or(1.0) / 1e3;
     let points: Vec<(f64, f64)> = said
@@ -80,7 +79,7 @@ pub(crate) fn timeline(folder: &Path, name: &str, said: &serde_json::Value) -> R
     else {
         return Ok(());
     };
-    let path = folder.join(format!("W7-{}.svg", name.replace(' ', "-")));
+    let path = args.plot_path(&format!("W7-{}", name.replace(' ', "-")));
     let area = SVGBackend::new(&path, (WIDTH, 320)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
