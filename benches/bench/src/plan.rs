@@ -79,7 +79,7 @@ const WORKLOADS: [Workload; 5] = [
         n_records: 50_000_000,
         n_keys: 10_000_000,
         snapshot_every_ms: 2_000,
-        programs: &["plain", "tuned", "malstrom", "timely", "renoir", "earlier"],
+        programs: &["plain", "tuned", "tuned-in-bins", "malstrom", "timely", "renoir", "earlier"],
     },
     Workload {
         name: "W4",

@@ -49,7 +49,7 @@ fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
     let mut outcome = match task.program {
         Program::Plain | Program::PlainParked => plain::run(task),
         Program::Tuned => tuned::run(task),
-        Program::Malstrom => engine::run(task),
+        Program::Malstrom | Program::TunedInBins => engine::run(task),
         Program::Timely | Program::TimelyParked => timely::run(task),
         Program::Renoir | Program::RenoirTwoPhase => renoir::run(task),
         Program::Earlier => earlier::run(task),

@@ -36,6 +36,9 @@ pub enum Program {
     PlainParked,
     /// All that the machine gives.
     Tuned,
+    /// The engine's stages and exchange before the tuned table, cut into bins: no state of it is in a snapshot, or could
+    /// be moved. It bounds what another table could do.
+    TunedInBins,
     /// This repository.
     Malstrom,
     /// Timely Dataflow.

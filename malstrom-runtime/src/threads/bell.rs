@@ -39,6 +39,9 @@ impl Bell {
 
     /// Rests until the bell rings, or about until the time is over. It may end sooner for no reason.
     pub(crate) fn rest(&self, rest: Rest, lately: &mut Lately) {
+        if rest.max.is_zero() {
+            return;
+        }
         let began = Instant::now();
         let look = lately.look(rest);
         while self.state.load(Ordering::Relaxed) != RUNG {

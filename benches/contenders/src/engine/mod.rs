@@ -15,7 +15,8 @@ use malstrom_runtime::connectors::Line;
 use malstrom_runtime::prelude::*;
 
 use crate::data::{DISORDER_MS, Event, WINDOW_MS, events, key, load_text, range, shares};
-use crate::task::{Snapshots, Task, Workload};
+use crate::task::{Program, Snapshots, Task, Workload};
+use crate::tuned::{BATCH_KEYS, CountsInBins};
 use crate::work;
 use malstrom_measure::outcome::{BoxError, Outcome};
 use malstrom_measure::tally::{LocalTally, Tally};
@@ -82,6 +83,10 @@ fn define(job: &Job, task: &Task, text: &'static [u8], tally: &std::sync::Arc<Ta
             .map(work::third)
             .map(work::fourth)
             .sink("digest", Digest::new(tally, |n| n)),
+        Workload::W3 if task.program == Program::TunedInBins => job
+            .source("numbers", from_iters(n, move |i| range(n_records, i, n).map(move |i| key(i, n_keys))))
+            .into_keyed(|n| (n, ()))
+            .sink("counts", TunedTables { counts: CountsInBins::new(tally.local()), batch: Vec::new() }),
         Workload::W3 => job
             .source("numbers", from_iters(n, move |i| range(n_records, i, n).map(move |i| key(i, n_keys))))
             .into_keyed(|n| (n, ()))
@@ -130,6 +135,31 @@ impl<T, F: FnMut(T) -> u64 + 'static> Sink<T> for Digest<F> {
 
     fn flush(&mut self) -> Result<(), OperatorError> {
         self.tally.publish();
+        Ok(())
+    }
+}
+
+/// A sink that counts in tables that are no state of the job.
+struct TunedTables {
+    counts: CountsInBins,
+    batch: Vec<u64>,
+}
+
+impl Sink<(u64, ())> for TunedTables {
+    #[inline]
+    fn write(&mut self, record: Record<(u64, ())>) -> Result<(), OperatorError> {
+        self.batch.push(record.value.0);
+        if self.batch.len() == BATCH_KEYS {
+            self.counts.add_all(&self.batch);
+            self.batch.clear();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), OperatorError> {
+        self.counts.add_all(&self.batch);
+        self.batch.clear();
+        self.counts.publish();
         Ok(())
     }
 }

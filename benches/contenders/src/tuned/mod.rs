@@ -7,6 +7,8 @@ mod tokens;
 mod windows;
 mod words;
 
+pub(crate) use numbers::CountsInBins;
+
 use crate::task::{Task, Workload};
 use crate::{plain, work};
 use malstrom_measure::outcome::{BoxError, Outcome};
@@ -30,7 +32,7 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
 /// Keys between the one that is touched and the one that is prefetched.
 const LOOKAHEAD: usize = 24;
 /// Keys in a batch.
-const BATCH_KEYS: usize = 1024;
+pub(crate) const BATCH_KEYS: usize = 1024;
 
 /// Both halves of a product, as one.
 #[inline]

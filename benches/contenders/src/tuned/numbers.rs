@@ -59,6 +59,53 @@ impl Key for u64 {
     }
 }
 
+/// Counts in a table for each bin of the key space, as a job needs that moves and stores its state by bin.
+pub(crate) struct CountsInBins {
+    bins: Vec<Table<u64>>,
+    tally: LocalTally,
+}
+
+impl CountsInBins {
+    /// Bins that the engine has if nothing is said.
+    const BINS: usize = 4096;
+    /// Slots of the table of a bin at first.
+    const SLOTS_MIN: usize = 16;
+
+    pub(crate) fn new(tally: LocalTally) -> Self {
+        Self { bins: (0..Self::BINS).map(|_| Table::with_slots(Self::SLOTS_MIN)).collect(), tally }
+    }
+
+    /// Low bits, as a table takes the high ones.
+    #[inline]
+    fn bin_of(hash: u64) -> usize {
+        hash as usize % Self::BINS
+    }
+
+    #[inline]
+    fn prefetch(&self, key: u64) {
+        let hash = key.hash();
+        self.bins[Self::bin_of(hash)].prefetch(hash);
+    }
+
+    pub(crate) fn add_all(&mut self, keys: &[u64]) {
+        keys.iter().take(LOOKAHEAD).for_each(|key| self.prefetch(*key));
+        let mut sum = 0_u64;
+        for (i, key) in keys.iter().enumerate() {
+            if let Some(ahead) = keys.get(i + LOOKAHEAD) {
+                self.prefetch(*ahead);
+            }
+            let hash = key.hash();
+            let count = self.bins[Self::bin_of(hash)].add(hash, *key);
+            sum = sum.wrapping_add(work::number_count(*key, count));
+        }
+        self.tally.add_many(keys.len() as u64, sum);
+    }
+
+    pub(crate) fn publish(&mut self) {
+        self.tally.publish();
+    }
+}
+
 struct Counts {
     table: Table<u64>,
     tally: LocalTally,

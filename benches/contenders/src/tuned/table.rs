@@ -37,7 +37,7 @@ impl<K: Key> Table<K> {
         Self::with_slots(SLOTS_MIN)
     }
 
-    fn with_slots(n_slots: usize) -> Self {
+    pub(super) fn with_slots(n_slots: usize) -> Self {
         let shift = 64 - n_slots.trailing_zeros();
         Self { slots: Slots::zeroed(n_slots), shift, n: 0, n_max: n_slots / 8 * 5 }
     }
