@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Numbers of workers
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     pub(crate) workers: Vec<usize>,
-    /// The allocators all programs are run with, in turn
+    /// The allocators all programs are run with, in turn: system, system-huge (told to ask for huge pages), mimalloc
     #[arg(long, value_delimiter = ',', default_value = "system,mimalloc")]
     pub(crate) allocators: Vec<String>,
     /// Seconds one run may take

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::args::Args;
 
+/// What programs may be linked with. `system-huge` is the system's allocator, told to ask for huge pages (glibc 2.35 and later).
+pub(crate) const ALLOCATORS: [&str; 3] = ["system", "system-huge", "mimalloc"];
+
 /// A program and the allocator it is linked with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Contestant {
@@ -116,11 +119,9 @@ pub(crate) fn cases(args: &Args) -> Vec<Case> {
 fn contestants(args: &Args, workload: &Workload) -> Vec<Contestant> {
     let wanted = |program: &str| args.only.is_empty() || args.only.iter().any(|only| only == program);
     let mut contestants = Vec::new();
-    for allocator in
-        ["system", "mimalloc"].into_iter().filter(|name| args.allocators.iter().any(|a| a == name))
-    {
+    for allocator in ALLOCATORS.into_iter().filter(|name| args.allocators.iter().any(|a| a == name)) {
         for program in workload.programs.iter().copied().filter(|program| wanted(program)) {
-            if program == "earlier" && allocator == "mimalloc" {
+            if program == "earlier" && allocator != "system" {
                 continue; // The allocator is not what takes its time.
             }
             let share = if program == "earlier" { 0.02 } else { 1.0 };

@@ -50,7 +50,7 @@ pub(crate) fn prepare(args: &Args, cases: &[Case]) -> Result<(), BoxError> {
         if path.exists() {
             continue;
         }
-        let mut make = Command::new(binary("system")?);
+        let mut make = contenders("system")?;
         make.arg("make-text").arg(&path).args(["--records", &n_words.to_string()]);
         if !make.args(["--vocabulary", &VOCABULARY.to_string()]).status()?.success() {
             return Err(format!("{}: could not be made", path.display()).into());
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args, case: &Case, who: Contestant) -> Result<Outcome, 
 
 fn try_run(args: &Args, case: &Case, who: Contestant) -> Result<Outcome, BoxError> {
     let n_records = n_records(case, who);
-    let mut command = Command::new(binary(who.allocator)?);
+    let mut command = contenders(who.allocator)?;
     command.args(["run", who.program, case.workload]);
     command.args(["--workers", &case.n_workers.to_string()]).args(["--records", &n_records.to_string()]);
     command
@@ -114,7 +114,7 @@ pub(crate) fn run_with(
     allocator: &str,
     given: &[String],
 ) -> Result<serde_json::Value, BoxError> {
-    let mut command = Command::new(binary(allocator)?);
+    let mut command = contenders(allocator)?;
     command.arg("run").args(given).arg("--scratch").arg(&args.data);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let output = read(child, Duration::from_secs(args.seconds_max))?;
@@ -133,7 +133,13 @@ fn text(args: &Args, n_words: u64) -> PathBuf {
     args.data.join(format!("zipf-{n_words}-{VOCABULARY}.txt"))
 }
 
-/// The contenders lie beside this program.
-fn binary(allocator: &str) -> Result<PathBuf, BoxError> {
-    Ok(std::env::current_exe()?.with_file_name(format!("contenders-{allocator}")))
+/// The contenders with an allocator. They lie beside this program.
+fn contenders(allocator: &str) -> Result<Command, BoxError> {
+    let linked_with = allocator.trim_end_matches("-huge");
+    let binary = std::env::current_exe()?.with_file_name(format!("contenders-{linked_with}"));
+    let mut command = Command::new(binary);
+    if linked_with != allocator {
+        command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+    }
+    Ok(command)
 }

@@ -1,7 +1,7 @@
 //! What Malstrom means to reach, as ratios within one run.
 
 use crate::figures::{Series, Spread};
-use crate::plan::Case;
+use crate::plan::{ALLOCATORS, Case};
 
 /// A target and how far it is reached.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ enum Bound {
 
 /// The verdicts for each allocator.
 pub(crate) fn verdicts(case: &Case, series: &[Series]) -> Vec<Verdict> {
-    ["system", "mimalloc"].into_iter().flat_map(|allocator| verdicts_with(case, series, allocator)).collect()
+    ALLOCATORS.into_iter().flat_map(|allocator| verdicts_with(case, series, allocator)).collect()
 }
 
 fn verdicts_with(case: &Case, series: &[Series], allocator: &str) -> Vec<Verdict> {
