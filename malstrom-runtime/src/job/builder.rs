@@ -198,6 +198,23 @@ impl<Define, Scale> Builder<Define, Scale> {
     /// at all never looks. Waking a thread that sleeps takes ten to thirty microseconds, so under a steady load this
     /// takes latency down and processor time up. A worker looks only while most of its rests end within this time,
     /// and while the process has no more workers than the machine has processors. [`SingleThread`] does not look.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use malstrom_core::operators::from_iter;
+    /// use malstrom_runtime::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let job = MultiThread::builder()
+    ///     .job("asleep", |job: &Job| job.source("numbers", from_iter(|| 0..3_u64)).for_each("take", drop))
+    ///     .workers(2)
+    ///     .busy_poll(Duration::ZERO)
+    ///     .build()?;
+    /// job.run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn busy_poll(mut self, look_max: Duration) -> Self {
         self.settings.execution.busy_poll = look_max;
