@@ -105,7 +105,8 @@ pub(crate) fn cases(args: &Args) -> Vec<Load> {
 }
 
 fn latency(args: &Args, rate: u64) -> Load {
-    let programs = ["plain", "plain-parked", "malstrom", "timely", "timely-parked", "renoir"];
+    let programs =
+        ["plain", "plain-parked", "malstrom", "timely", "timely-parked", "renoir", "renoir-storing"];
     let wanted =
         programs.into_iter().filter(|name| args.only.is_empty() || args.only.iter().any(|o| o == name));
     let seconds = (10.0 * args.scale).max(1.0);
@@ -124,7 +125,7 @@ fn latency(args: &Args, rate: u64) -> Load {
         what: format!("{rate} records a second, 2 workers, from the time a record should have been sent"),
         runs,
         columns: LATENCY,
-        ratios: ["plain-parked", "timely-parked", "renoir"]
+        ratios: ["plain-parked", "timely-parked", "renoir", "renoir-storing"]
             .into_iter()
             .map(|other| Ratio { one: "malstrom", other, of: &["p50 µs", "p99 µs", "p99.9 µs"] })
             .collect(),

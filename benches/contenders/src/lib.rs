@@ -16,6 +16,7 @@ pub mod engine;
 pub mod mesh;
 pub mod plain;
 pub mod renoir;
+mod storing;
 pub mod task;
 pub mod timely;
 pub mod tuned;
@@ -51,7 +52,7 @@ fn run(task: &Task, allocator: &'static str) -> Result<Outcome, BoxError> {
         Program::Tuned => tuned::run(task),
         Program::Malstrom | Program::TunedInBins => engine::run(task),
         Program::Timely | Program::TimelyParked => timely::run(task),
-        Program::Renoir | Program::RenoirTwoPhase => renoir::run(task),
+        Program::Renoir | Program::RenoirStoring | Program::RenoirTwoPhase => renoir::run(task),
         Program::Earlier => earlier::run(task),
     }?;
     outcome.note("program", serde_json::to_value(task.program)?);

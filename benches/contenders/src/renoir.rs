@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::renoir::prelude::*;
 
 use crate::data::{DISORDER_MS, WINDOW_MS, events, key, load_str, range, shares_str, window_of};
+use crate::storing::Storing;
 use crate::task::{Program, Task, Workload};
 use crate::work;
 use malstrom_measure::latency::{Latencies, Pace};
@@ -129,7 +130,14 @@ pub fn run(task: &Task) -> Result<Outcome, BoxError> {
         }
         _ => return Err("only Malstrom does this".into()),
     }
+    let storing = match task.program {
+        Program::RenoirStoring => Some(Storing::begin(task)?),
+        _ => None,
+    };
     env.execute_blocking();
+    if let Some(storing) = storing {
+        storing.end()?;
+    }
     let mut outcome = tally.outcome(task.records);
     if task.counts_words() {
         outcome.records = tally.inputs(outcome.outputs);

@@ -47,6 +47,8 @@ pub enum Program {
     TimelyParked,
     /// Renoir.
     Renoir,
+    /// Renoir, beside threads that store as many keys as often as Malstrom does: what that costs whoever does it.
+    RenoirStoring,
     /// Renoir, adding up before it exchanges.
     RenoirTwoPhase,
     /// Malstrom 0.1.0.

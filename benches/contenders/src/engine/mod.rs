@@ -3,7 +3,7 @@
 mod loaded;
 mod paced;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use malstrom_core::element::Record;
@@ -215,13 +215,17 @@ impl Read for TextReader {
 }
 
 /// A folder for the snapshots of one run, removed at its end.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(task: &Task) -> Result<Self, BoxError> {
+    pub(crate) fn new(task: &Task) -> Result<Self, BoxError> {
         let folder = task.scratch.join(format!("malstrom-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         Ok(Self(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     fn url(&self, snapshots: Snapshots) -> String {
