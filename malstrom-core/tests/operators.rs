@@ -109,6 +109,15 @@ fn fold_final() {
 }
 
 #[test]
+fn combined_before_the_exchange() {
+    let report = check(|_, numbers| {
+        let sums = numbers.combine_by(|n| (n % 5, n), sum(|n: &u64| *n));
+        sums.fold_final("sum", || 0, |sum, more| *sum += more).into_pairs()
+    });
+    assert_eq!(report.n_outputs, 5);
+}
+
+#[test]
 fn reduce() {
     check(|_, numbers| numbers.key_by(|n| n % 5).reduce("product", |a, b| *a = *a * 7 + b).into_pairs());
 }

@@ -28,7 +28,7 @@ mod window;
 
 pub use batch::{Batch, Batches};
 pub use collect::{Collect, CollectHandle, Collected};
-pub use combine::Combine;
+pub use combine::{AnyTime, Combine, Groups};
 pub use deduplicate::Deduplicate;
 pub use discard::Discard;
 pub use filter::Filter;
@@ -56,6 +56,6 @@ pub use reduce::Reduce;
 pub use traits::{
     BoxError, Emit, Operator, Read, ReadContext, ReadStatus, Sink, SinkContext, Source, TransactionalSink,
 };
-pub use window::{Merged, OnlyResults, Partial, Window};
+pub use window::{Counted, Merged, OnlyResults, Partial, Window};
 
 use process::WithKey;

@@ -147,11 +147,39 @@ impl<R: 'static, L: 'static> Operator<Either<R, L>> for OnlyResults {
     }
 }
 
-/// What was kept of some records of a key that were combined before an exchange.
+/// What was kept of some records of a key that were combined before an exchange, for windows: late records are counted.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Partial<A> {
-    pub(super) n_records: u64,
-    pub(super) acc: A,
+    n_records: u64,
+    acc: A,
+}
+
+/// An aggregate that knows how many values it was given.
+#[derive(Debug)]
+pub struct Counted<Agg>(pub(crate) Agg);
+
+impl<V, Agg: Aggregate<V>> Aggregate<V> for Counted<Agg> {
+    type Acc = Partial<Agg::Acc>;
+    type Out = Agg::Out;
+
+    fn init(&self) -> Self::Acc {
+        Partial { n_records: 0, acc: self.0.init() }
+    }
+
+    #[inline]
+    fn add(&self, acc: &mut Self::Acc, value: V) {
+        acc.n_records += 1;
+        self.0.add(&mut acc.acc, value);
+    }
+
+    fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        acc.n_records += other.n_records;
+        self.0.merge(&mut acc.acc, &other.acc);
+    }
+
+    fn finish(&self, acc: &Self::Acc) -> Agg::Out {
+        self.0.finish(&acc.acc)
+    }
 }
 
 /// An aggregate of what was combined before an exchange.

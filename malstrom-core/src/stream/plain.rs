@@ -8,14 +8,15 @@ use super::{Job, KeyedStream, WindowedBy};
 use crate::element::{Keyed, Record, Timestamp};
 use crate::exchange::{Data, Lane, Outbox, local_channel};
 use crate::operators::{
-    BoxError, Filter, FilterMap, FlatMap, FlatMapWith, Inspect, IntoKeyed, KeyBy, Map, Operator, Sink,
-    Source, TransactionalSink,
+    AnyTime, BoxError, Combine, Filter, FilterMap, FlatMap, FlatMapWith, Inspect, IntoKeyed, KeyBy, Map,
+    Operator, Sink, Source, TransactionalSink,
 };
 use crate::snapshot::OperatorKind;
 use crate::stage::{
     Assigned, FanOut, Inbox, KeyedInbox, Pipe, PlainSink, Single, SourceInlet, Split, Then, Transactions,
 };
 use crate::state::StateKey;
+use crate::time::aggregates::Aggregate;
 use crate::time::windows::{OnTime, PaneWindows};
 use crate::time::{TimeSpan, Timed, WatermarkGenerator};
 
@@ -251,6 +252,42 @@ impl<P: Pipe> Stream<P> {
         F: FnMut(P::Item) -> (K, V) + 'static,
     {
         self.apply(IntoKeyed(split)).exchange()
+    }
+
+    /// Partitions the stream by a key, and has what an aggregate keeps of some values of a key ([`Aggregate::Acc`])
+    /// cross to the key's worker in place of these values; a stateful operator behind it adds them up. So a key that
+    /// everyone has does not keep one worker busy and the others waiting, and little crosses.
+    ///
+    /// It is for few keys, or few that are common. Counting numbers of up to a thousand keys is twice to three times as
+    /// fast with it on two workers; with 10,000 equally common keys it is as fast, and with 100,000 half as fast as
+    /// [`into_keyed`](Self::into_keyed), since few of them come again before they go out.
+    ///
+    /// What is combined goes out every 2 ms, when the input runs dry, and before a watermark or a snapshot passes; how
+    /// many values it is of depends on all this, and on nothing that can be relied upon. It bears the latest time among
+    /// them. For windows there is [`window_by`](Self::window_by).
+    ///
+    /// ```
+    /// use malstrom_core::operators::{Discard, from_iter};
+    /// use malstrom_core::stream::Dataflow;
+    /// use malstrom_core::time::aggregates::count;
+    ///
+    /// let dataflow = Dataflow::build(4, |job| {
+    ///     let words = job.source("words", from_iter(|| ["to", "be", "or", "to"].map(String::from)));
+    ///     let counts = words.combine_by(|word| (word, ()), count()).reduce("count", |n, more| *n += more);
+    ///     counts.sink("counts", Discard);
+    /// })?;
+    /// assert!(dataflow.description().operators.keys().eq(["words", "count", "counts"]));
+    /// # Ok::<(), malstrom_core::stream::BuildError>(())
+    /// ```
+    #[track_caller]
+    pub fn combine_by<K, V, Agg, F>(self, split: F, aggregate: Agg) -> KeyedStream<KeyedInbox<K, Agg::Acc>>
+    where
+        K: StateKey,
+        V: 'static,
+        Agg: Aggregate<V>,
+        F: FnMut(P::Item) -> (K, V) + 'static,
+    {
+        self.apply(IntoKeyed(split)).apply(Combine::new(AnyTime, aggregate)).exchange()
     }
 
     /// Cuts the stream into windows by a key. What a window's aggregate keeps of records crosses to the key's worker, in

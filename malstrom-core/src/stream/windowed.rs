@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{KeyedStream, Stream};
 use crate::element::{Either, Keyed};
-use crate::operators::{Combine, KeyBy, Merged, OnlyResults, Partial, Window};
+use crate::operators::{Combine, Counted, KeyBy, Merged, OnlyResults, Partial, Window};
 use crate::snapshot::OperatorKind;
 use crate::stage::{Inbox, KeyedInbox, Pipe, Then};
 use crate::state::StateKey;
@@ -184,7 +184,8 @@ impl<P, F, T: Trigger> WindowedBy<P, F, T> {
         Agg: Aggregate<P::Item>,
     {
         let aggregate = Rc::new(aggregate);
-        let combined = self.stream.apply(KeyBy(self.key)).apply(Combine::new(self.kind, aggregate.clone()));
+        let counted = Counted(aggregate.clone());
+        let combined = self.stream.apply(KeyBy(self.key)).apply(Combine::new(self.kind, counted));
         let windows = Windowed {
             stream: combined.exchange(),
             kind: self.kind,

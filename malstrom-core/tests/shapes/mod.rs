@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use malstrom_core::stream::Job;
 use malstrom_core::testing::{Item, Output, SimContext};
+use malstrom_core::time::aggregates::fold;
 use serde::{Deserialize, Serialize};
 
 /// Builds a job.
@@ -200,12 +201,24 @@ fn chain(job: &Job, sim: &SimContext) {
 }
 
 fn totals(job: &Job, sim: &SimContext) {
-    let [all, few] = job.source("in", sim.source("in")).fan_out();
+    let [all, combined, few] = job.source("in", sim.source("in")).fan_out();
     all.key_by(|item| item.key)
         .fold_final("totals", || 0_u64, |sum, item: Item| *sum = sum.wrapping_add(item.number))
         .into_pairs()
         .map(|(key, value)| Output { key, partition: 0, seq: 0, value })
         .transactional_sink("totals out", sim.sink("totals out"));
+    // Steps done one behind the other, which tell their order: those of a key and partition, some at a time.
+    type Steps = (u64, u64);
+    let then = |steps: &mut Steps, (by, plus): &Steps| {
+        *steps = (steps.0.wrapping_mul(*by), steps.1.wrapping_mul(*by).wrapping_add(*plus));
+    };
+    let steps = fold(|| (1, 0), move |steps, item: Item| then(steps, &(31, item.number)), then);
+    combined
+        .combine_by(|item| ((item.key % 11, item.partition), item), steps)
+        .fold_final("combined", || (1, 0), move |steps, more| then(steps, &more))
+        .into_pairs()
+        .map(|((key, partition), (_, value))| Output { key, partition, seq: 1, value })
+        .transactional_sink("combined out", sim.sink("combined out"));
     few.filter(|item| item.number % 2 == 0)
         .map(|item| output(item.key, &item, item.number))
         .transactional_sink("few out", sim.sink("few out"));
